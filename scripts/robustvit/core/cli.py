@@ -1,0 +1,56 @@
+"""What every command-line program of the workflow shares: exit codes and error texts."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import json
+import sys
+from collections.abc import Callable
+
+from robustvit.core.errors import UserError
+
+EXIT_USER_ERROR = 2
+EXIT_NO_SPACE = 28  # errno.ENOSPC, so that a scheduler's log can be searched for it
+
+
+def run_cli(main: Callable[[], int | None]) -> None:
+    """Run `main` and exit; a `UserError` becomes one readable line on stderr and exit code 2.
+
+    A full disk gets its own exit code (28): the caller may want to clean up and retry.
+    """
+    try:
+        sys.exit(main() or 0)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_USER_ERROR)
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        place = f" while writing {error.filename}" if error.filename else ""
+        print(
+            f"error: no space left on the disk{place}. Free some space or set `paths.results` in "
+            "the configuration to a larger disk, then start again: finished work is kept.",
+            file=sys.stderr,
+        )
+        sys.exit(EXIT_NO_SPACE)
+
+
+def add_spec_argument(parser: argparse.ArgumentParser) -> None:
+    """Add `--spec`: one JSON object with everything of the configuration that the stage needs."""
+    parser.add_argument("--spec", required=True, type=parse_spec, help="the stage's JSON settings")
+
+
+def parse_spec(text: str) -> dict:
+    """Parse the JSON of `--spec`.
+
+    Raises:
+        argparse.ArgumentTypeError: if the text is not a JSON object.
+    """
+    try:
+        spec = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise argparse.ArgumentTypeError(f"not valid JSON: {error}") from error
+    if not isinstance(spec, dict):
+        raise argparse.ArgumentTypeError('expected a JSON object such as {"seed": 42}')
+    return spec

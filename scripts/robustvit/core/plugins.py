@@ -1,0 +1,30 @@
+"""Finding plug-ins (attacks, losses, model families, …) by the name the configuration uses."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from types import ModuleType
+
+from robustvit.core.errors import unknown_name
+
+
+def available(package: str) -> list[str]:
+    """Names of the plug-ins in `package`: its modules, without those that start with `_`."""
+    path = importlib.import_module(package).__path__
+    names = (module.name for module in pkgutil.iter_modules(path))
+    return sorted(name for name in names if not name.startswith("_"))
+
+
+def load(package: str, name: str) -> ModuleType:
+    """Import the plug-in `name` of `package`.
+
+    The import happens by name so that a stage's list of source files holds only the plug-ins that
+    its experiment uses: an edit in one loss does not retrain a model with another.
+
+    Raises:
+        UserError: if there is no such plug-in; the message lists those that exist.
+    """
+    if name not in available(package):
+        raise unknown_name(package.rsplit(".", 1)[-1].rstrip("s"), name, available(package))
+    return importlib.import_module(f"{package}.{name}")
