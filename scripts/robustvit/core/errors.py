@@ -25,4 +25,5 @@ def unknown_name(kind: str, name: str, known: Iterable[str], where: str = "") ->
     known = sorted(str(k) for k in known)
     at = f"{where}: " if where else ""
     listed = ", ".join(known[:12]) + (", …" if len(known) > 12 else "")
-    return UserError(f'{at}unknown {kind} "{name}".{nearest(name, known)} Known: {listed or "none"}.')
+    hint = nearest(name, known)
+    return UserError(f'{at}unknown {kind} "{name}".{hint} Known: {listed or "none"}.')
