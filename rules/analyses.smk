@@ -1,0 +1,46 @@
+"""Analyses of single models: images grown from noise towards target classes.
+
+Reads: weights. Writes: <run>/gradients/<analysis>/.
+"""
+
+
+rule accumulate_gradients:
+    input:
+        script="scripts/accumulate_gradients.py",
+        code=lambda wildcards: code(
+            "accumulate_gradients.py",
+            "robustvit.attacks.pgd",
+            inputs.model_plugin(CONFIG, wildcards.experiment),
+        ),
+        dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"]),
+        weights=lambda wildcards: evaluated_weights(wildcards.experiment),
+    output:
+        f"{R}/gradients/{{analysis}}/{{experiment}}.npz",
+    params:
+        spec=spec_of(
+            lambda name, experiment: specs.gradients_spec(CONFIG, name, experiment),
+            "analysis",
+            "experiment",
+        ),
+        device=CONFIG["compute"]["device"],
+    wildcard_constraints:
+        analysis=names_regex(CONFIG["gradients"]),
+        experiment=names_regex(EXPERIMENTS),
+    log:
+        f"{R}/logs/accumulate_gradients/{{analysis}}-{{experiment}}.log",
+    benchmark:
+        f"{R}/benchmarks/accumulate_gradients/{{analysis}}-{{experiment}}.tsv"
+    threads: CONFIG["compute"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=1,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --dataset {input.dataset:q}"
+        " --weights {input.weights:q}"
+        " --output {output:q}"
+        " --threads {threads}"
+        " --device {params.device}"
+        " >{log:q} 2>&1"

@@ -1,0 +1,131 @@
+"""Functions that the rules share: the resolved configuration, paths, and what a stage reads."""
+
+import os
+import sys
+from pathlib import Path
+
+SCRIPTS = Path(workflow.basedir) / "scripts"
+sys.path.insert(0, str(SCRIPTS))
+
+from robustvit.config import inputs, reports, specs
+from robustvit.config.resolve import resolve
+from robustvit.core.errors import UserError
+from robustvit.core.sources import code_inputs
+
+
+def resolve_or_stop(settings):
+    """Resolve the configuration; a mistake in it ends the run with its message alone."""
+    try:
+        return resolve(settings)
+    except UserError as error:
+        raise WorkflowError(str(error)) from None
+
+
+CONFIG = resolve_or_stop(config)
+SOURCES = f"{CONFIG['paths']['results']}/sources"
+R = f"{CONFIG['paths']['results']}/{CONFIG['name']}"
+EXPERIMENTS = CONFIG["experiments"]
+STAND_IN = inputs.stand_in_datasets(CONFIG)
+
+
+def code(script, *plugins):
+    """The script and the package files it needs, relative to the working directory."""
+    return [os.path.relpath(path) for path in code_inputs(script, plugins)]
+
+
+def names_regex(names):
+    """A regular expression that matches exactly these names, or nothing if there are none."""
+    return "|".join(sorted(names)) or "(?!)"
+
+
+def spec_of(build, *keys):
+    """A parameter function: one canonical JSON object with what the stage needs, no more."""
+
+    def params(wildcards):
+        values = [wildcards[key] for key in keys]
+        return specs.to_json(build(*values))
+
+    return params
+
+
+def source_json(dataset):
+    """The file that says where the data set's original archive lies."""
+    source = CONFIG["datasets"][dataset]["source"]
+    if STAND_IN[dataset]:
+        return f"{R}/stand_ins/{source}/source.json"
+    return f"{SOURCES}/{source}/source.json"
+
+
+def manifest(dataset):
+    """The manifest of a built data set."""
+    return f"{R}/datasets/{dataset}/manifest.json"
+
+
+def weights_of(kind, name):
+    """The weights of an experiment or of a checkpoint."""
+    folder = "train" if kind == "experiment" else "checkpoints"
+    return f"{R}/{folder}/{name}/weights.safetensors"
+
+
+def evaluated_weights(name):
+    """The weights that experiment `name` evaluates, its own or another's."""
+    return weights_of(*specs.weights_owner(CONFIG, name))
+
+
+def initial_weights(wildcards):
+    """The weights that fine-tuning starts from."""
+    kind, name = next(iter(EXPERIMENTS[wildcards.experiment]["init"].items()))
+    return evaluated_weights(name) if kind == "experiment" else weights_of(kind, name)
+
+
+def shard_count(experiment, protocol):
+    """Shards of an evaluation: never more than there are images."""
+    count = CONFIG["protocols"][protocol].get("shards", 1)
+    images = specs.num_examples(CONFIG, experiment, protocol)
+    return min(count, images) if images else count
+
+
+def shard_files(wildcards):
+    """The shards that a gathered evaluation is put together from."""
+    count = shard_count(wildcards.experiment, wildcards.protocol)
+    folder = f"{R}/eval/{wildcards.experiment}/shards/{wildcards.protocol}"
+    return [f"{folder}/{index}-of-{count}.parquet" for index in range(count)]
+
+
+def evaluations(names, protocols=None):
+    """The gathered evaluations of these experiments, of all their protocols or of some."""
+    return [
+        f"{R}/eval/{name}/{protocol}.json"
+        for name in names
+        for protocol in EXPERIMENTS[name]["evaluate"]
+        if protocols is None or protocol in protocols
+    ]
+
+
+def train_code(wildcards):
+    """Source files that decide an experiment's weights."""
+    return code("train_model.py", *inputs.training_plugins(CONFIG, wildcards.experiment))
+
+
+def evaluate_code(wildcards):
+    """Source files that decide an evaluation's rows."""
+    return code(
+        "evaluate_model.py",
+        *inputs.evaluation_plugins(CONFIG, wildcards.experiment, wildcards.protocol),
+    )
+
+
+def table_files(name):
+    """What a table reads."""
+    return [f"{R}/{path}" for path in inputs.table_inputs(CONFIG, name)]
+
+
+def figure_files(name):
+    """What a figure reads."""
+    options = reports.figure_options(CONFIG, name)
+    return [f"{R}/{path}" for path in inputs.figure_inputs(CONFIG, name, options)]
+
+
+def report_files(kind, suffix):
+    """The tables or figures of the report."""
+    return [f"{R}/{kind}/{name}.{suffix}" for name in CONFIG["report"][kind]]

@@ -1,0 +1,76 @@
+"""Original archives and the TFDS sets built from them.
+
+Reads: the official archives in a `mirror` folder, or a download, or CIFAR-10 for stand-ins.
+Writes: results/sources/, <run>/stand_ins/, <run>/datasets/.
+"""
+
+
+rule fetch_source:
+    input:
+        script="scripts/fetch_source.py",
+        code=lambda wildcards: code("fetch_source.py", inputs.source_plugin(wildcards.source)),
+    output:
+        f"{SOURCES}/{{source}}/source.json",
+    params:
+        spec=spec_of(lambda source: inputs.fetch_spec(CONFIG, source), "source"),
+    log:
+        f"{R}/logs/fetch_source/{{source}}.log",
+    benchmark:
+        f"{R}/benchmarks/fetch_source/{{source}}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=120,
+    shell:
+        "python {input.script} --spec {params.spec:q} --output {output:q} >{log:q} 2>&1"
+
+
+rule make_stand_in:
+    input:
+        script="scripts/make_stand_in.py",
+        code=code("make_stand_in.py"),
+        cifar10=f"{SOURCES}/cifar10/source.json",
+    output:
+        f"{R}/stand_ins/{{source}}/source.json",
+    params:
+        spec=spec_of(lambda source: inputs.stand_in_spec(CONFIG, source), "source"),
+    log:
+        f"{R}/logs/make_stand_in/{{source}}.log",
+    benchmark:
+        f"{R}/benchmarks/make_stand_in/{{source}}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=60,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --cifar10 {input.cifar10:q}"
+        " --output {output:q}"
+        " >{log:q} 2>&1"
+
+
+rule build_dataset:
+    input:
+        script="scripts/build_dataset.py",
+        code=lambda wildcards: code(
+            "build_dataset.py", inputs.builder_plugin(CONFIG, wildcards.dataset)
+        ),
+        source=lambda wildcards: source_json(wildcards.dataset),
+    output:
+        f"{R}/datasets/{{dataset}}/manifest.json",
+    params:
+        spec=spec_of(lambda dataset: specs.build_spec(CONFIG, dataset), "dataset"),
+    wildcard_constraints:
+        dataset=names_regex(CONFIG["datasets"]),
+    log:
+        f"{R}/logs/build_dataset/{{dataset}}.log",
+    benchmark:
+        f"{R}/benchmarks/build_dataset/{{dataset}}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=600,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --source {input.source:q}"
+        " --output {output:q}"
+        " >{log:q} 2>&1"

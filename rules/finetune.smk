@@ -1,0 +1,26 @@
+"""Fine-tuning: training that starts from another experiment's or a checkpoint's weights.
+
+Reads: built data sets and weights. Writes: <run>/train/<experiment>/.
+"""
+
+
+use rule pretrain_model as finetune_model with:
+    input:
+        script="scripts/train_model.py",
+        code=train_code,
+        dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["dataset"]),
+        eval_dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"]),
+        init=initial_weights,
+    params:
+        spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
+        init=lambda wildcards, input: f"--init-weights {input.init}",
+        work=f"{R}/work/train/{{experiment}}",
+        device=CONFIG["compute"]["device"],
+        workers=CONFIG["compute"]["workers"],
+    wildcard_constraints:
+        experiment=names_regex(inputs.finetuned(CONFIG)),
+    log:
+        f"{R}/logs/finetune_model/{{experiment}}.log",
+    benchmark:
+        f"{R}/benchmarks/finetune_model/{{experiment}}.tsv"
+    priority: 20

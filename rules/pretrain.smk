@@ -1,0 +1,77 @@
+"""Training from scratch, and weights of others.
+
+Reads: built data sets. Writes: <run>/train/<experiment>/, <run>/checkpoints/<checkpoint>/.
+
+The state that a killed job resumes from is in <run>/work/, which is no output: Snakemake deletes
+the outputs of a failed job before it tries again.
+"""
+
+
+rule pretrain_model:
+    input:
+        script="scripts/train_model.py",
+        code=train_code,
+        dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["dataset"]),
+        eval_dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"]),
+    output:
+        weights=f"{R}/train/{{experiment}}/weights.safetensors",
+        metrics=f"{R}/train/{{experiment}}/metrics.csv",
+        config=f"{R}/train/{{experiment}}/config.yaml",
+        card=f"{R}/train/{{experiment}}/model_card.md",
+    params:
+        spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
+        init="",
+        work=f"{R}/work/train/{{experiment}}",
+        device=CONFIG["compute"]["device"],
+        workers=CONFIG["compute"]["workers"],
+    wildcard_constraints:
+        experiment=names_regex(inputs.pretrained(CONFIG)),
+    log:
+        f"{R}/logs/pretrain_model/{{experiment}}.log",
+    benchmark:
+        f"{R}/benchmarks/pretrain_model/{{experiment}}.tsv"
+    threads: CONFIG["compute"]["threads"]
+    priority: 10
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+        gpu=1,
+        tpu=1,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --dataset {input.dataset:q}"
+        " --eval-dataset {input.eval_dataset:q}"
+        " {params.init}"
+        " --work-dir {params.work:q}"
+        " --weights {output.weights:q}"
+        " --metrics {output.metrics:q}"
+        " --config {output.config:q}"
+        " --card {output.card:q}"
+        " --threads {threads}"
+        " --device {params.device}"
+        " --workers {params.workers}"
+        " >{log:q} 2>&1"
+
+
+rule import_checkpoint:
+    input:
+        script="scripts/import_checkpoint.py",
+        code=lambda wildcards: code(
+            "import_checkpoint.py", inputs.checkpoint_plugin(CONFIG, wildcards.checkpoint)
+        ),
+    output:
+        f"{R}/checkpoints/{{checkpoint}}/weights.safetensors",
+    params:
+        spec=spec_of(lambda name: specs.checkpoint_spec(CONFIG, name), "checkpoint"),
+    wildcard_constraints:
+        checkpoint=names_regex(CONFIG["checkpoints"]),
+    log:
+        f"{R}/logs/import_checkpoint/{{checkpoint}}.log",
+    benchmark:
+        f"{R}/benchmarks/import_checkpoint/{{checkpoint}}.tsv"
+    resources:
+        mem_mb=4000,
+        runtime=60,
+    shell:
+        "python {input.script} --spec {params.spec:q} --output {output:q} >{log:q} 2>&1"

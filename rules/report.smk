@@ -1,0 +1,187 @@
+"""Tables, figures and the report.
+
+Reads: evaluations, learning curves, analyses, and the published numbers in reports/.
+Writes: <run>/tables/, <run>/figures/, <run>/summary.json, <run>/report.pdf, <run>/report.html.
+"""
+
+
+rule make_table:
+    input:
+        script="scripts/make_table.py",
+        code=lambda wildcards: code(
+            "make_table.py", inputs.table_plugin(CONFIG, wildcards.table)
+        ),
+        results=lambda wildcards: table_files(wildcards.table),
+        published=CONFIG["paths"]["published"],
+    output:
+        json=f"{R}/tables/{{table}}.json",
+        csv=f"{R}/tables/{{table}}.csv",
+    params:
+        spec=spec_of(lambda name: reports.table_spec(CONFIG, name), "table"),
+        root=R,
+    wildcard_constraints:
+        table=names_regex(CONFIG["tables"]),
+    log:
+        f"{R}/logs/make_table/{{table}}.log",
+    benchmark:
+        f"{R}/benchmarks/make_table/{{table}}.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --root {params.root:q}"
+        " --published {input.published:q}"
+        " --output-json {output.json:q}"
+        " --output-csv {output.csv:q}"
+        " >{log:q} 2>&1"
+
+
+rule draw_rule_graph:
+    input:
+        rules=[
+            "Snakefile",
+            *(f"rules/{path.name}" for path in sorted((SCRIPTS.parent / "rules").glob("*.smk"))),
+        ],
+    output:
+        f"{R}/rulegraph.dot",
+    params:
+        configfiles=[os.path.relpath(path) for path in workflow.overwrite_configfiles],
+        target=f"{R}/summary.json",
+    log:
+        f"{R}/logs/draw_rule_graph.log",
+    benchmark:
+        f"{R}/benchmarks/draw_rule_graph.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m snakemake --profile none --nolock --rulegraph dot --forceall"
+        " --configfile workflow_config.yaml {params.configfiles:q}"
+        " -- {params.target:q} >{output:q} 2>{log:q}"
+
+
+rule make_figure:
+    input:
+        script="scripts/make_figure.py",
+        code=lambda wildcards: code(
+            "make_figure.py", inputs.figure_plugin(CONFIG, wildcards.figure)
+        ),
+        results=lambda wildcards: figure_files(wildcards.figure),
+    output:
+        pdf=f"{R}/figures/{{figure}}.pdf",
+        svg=f"{R}/figures/{{figure}}.svg",
+        png=report(
+            f"{R}/figures/{{figure}}.png",
+            caption="../reports/captions/figure.rst",
+            category="Figures",
+            labels={"figure": "{figure}"},
+        ),
+        data=f"{R}/figures/{{figure}}.json",
+    params:
+        spec=spec_of(lambda name: reports.figure_spec(CONFIG, name), "figure"),
+        root=R,
+        stem=f"{R}/figures/{{figure}}",
+    wildcard_constraints:
+        figure=names_regex(CONFIG["figures"]),
+    log:
+        f"{R}/logs/make_figure/{{figure}}.log",
+    benchmark:
+        f"{R}/benchmarks/make_figure/{{figure}}.tsv"
+    resources:
+        mem_mb=2000,
+        runtime=10,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --root {params.root:q}"
+        " --output-stem {params.stem:q}"
+        " >{log:q} 2>&1"
+
+
+rule write_summary:
+    input:
+        script="scripts/write_summary.py",
+        code=code("write_summary.py"),
+        tables=report_files("tables", "json"),
+        figures=report_files("figures", "json"),
+        evaluations=evaluations(inputs.report_experiments(CONFIG)),
+        datasets=[manifest(name) for name in inputs.report_datasets(CONFIG)],
+        trained=[
+            f"{R}/train/{name}/metrics.csv" for name in inputs.report_trainings(CONFIG)
+        ],
+        published=CONFIG["paths"]["published"],
+    output:
+        f"{R}/summary.json",
+    params:
+        spec=lambda wildcards: specs.to_json(reports.report_spec(CONFIG)),
+        root=R,
+    log:
+        f"{R}/logs/write_summary.log",
+    benchmark:
+        f"{R}/benchmarks/write_summary.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --root {params.root:q}"
+        " --published {input.published:q}"
+        " --output {output:q}"
+        " >{log:q} 2>&1"
+
+
+rule render_report:
+    input:
+        script="scripts/render_report.py",
+        code=code("render_report.py"),
+        summary=f"{R}/summary.json",
+        figures=report_files("figures", "svg"),
+        template="reports/report.typ",
+    output:
+        report(
+            f"{R}/report.pdf",
+            caption="../reports/captions/report.rst",
+            category="Report",
+        ),
+    params:
+        spec=lambda wildcards: specs.to_json(reports.report_spec(CONFIG)),
+        root=R,
+    log:
+        f"{R}/logs/render_report.log",
+    benchmark:
+        f"{R}/benchmarks/render_report.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --summary {input.summary:q}"
+        " --root {params.root:q}"
+        " --template {input.template:q}"
+        " --output {output:q}"
+        " >{log:q} 2>&1"
+
+
+rule render_html:
+    input:
+        pdf=f"{R}/report.pdf",
+        rules=rules.draw_rule_graph.input.rules,
+    output:
+        f"{R}/report.html",
+    params:
+        configfiles=rules.draw_rule_graph.params.configfiles,
+    log:
+        f"{R}/logs/render_html.log",
+    benchmark:
+        f"{R}/benchmarks/render_html.tsv"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    shell:
+        "python -m snakemake --profile none --nolock --report {output:q}"
+        " --configfile workflow_config.yaml {params.configfiles:q}"
+        " -- {input.pdf:q} >{log:q} 2>&1"

@@ -1,0 +1,94 @@
+"""Do perturbations show a class? They are stored as a data set and classified by other models.
+
+Reads: weights and built data sets. Writes: <run>/semantics/<analysis>/<generator>/.
+"""
+
+
+rule make_perturbations:
+    input:
+        script="scripts/make_perturbations.py",
+        code=lambda wildcards: code(
+            "make_perturbations.py",
+            *inputs.perturbation_plugins(CONFIG, wildcards.analysis, wildcards.generator),
+        ),
+        dataset=lambda wildcards: manifest(CONFIG["semantics"][wildcards.analysis]["dataset"]),
+        weights=lambda wildcards: evaluated_weights(wildcards.generator),
+    output:
+        manifest=f"{R}/semantics/{{analysis}}/{{generator}}/manifest.json",
+        examples=f"{R}/semantics/{{analysis}}/{{generator}}/examples.npz",
+    params:
+        spec=spec_of(
+            lambda name, generator: specs.perturb_spec(CONFIG, name, generator, STAND_IN),
+            "analysis",
+            "generator",
+        ),
+        device=CONFIG["compute"]["device"],
+    wildcard_constraints:
+        analysis=names_regex(CONFIG["semantics"]),
+        generator=names_regex(EXPERIMENTS),
+    log:
+        f"{R}/logs/make_perturbations/{{analysis}}-{{generator}}.log",
+    benchmark:
+        f"{R}/benchmarks/make_perturbations/{{analysis}}-{{generator}}.tsv"
+    threads: CONFIG["compute"]["threads"]
+    priority: 5
+    resources:
+        mem_mb=4000,
+        runtime=480,
+        gpu=1,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --dataset {input.dataset:q}"
+        " --weights {input.weights:q}"
+        " --output {output.manifest:q}"
+        " --examples {output.examples:q}"
+        " --threads {threads}"
+        " --device {params.device}"
+        " >{log:q} 2>&1"
+
+
+rule classify_perturbations:
+    input:
+        script="scripts/classify_perturbations.py",
+        code=lambda wildcards: code(
+            "classify_perturbations.py", inputs.model_plugin(CONFIG, wildcards.classifier)
+        ),
+        perturbations=f"{R}/semantics/{{analysis}}/{{generator}}/manifest.json",
+        weights=lambda wildcards: evaluated_weights(wildcards.classifier),
+    output:
+        rows=f"{R}/semantics/{{analysis}}/{{generator}}/{{classifier}}.parquet",
+        summary=f"{R}/semantics/{{analysis}}/{{generator}}/{{classifier}}.json",
+    params:
+        spec=spec_of(
+            lambda name, generator, classifier: specs.classify_spec(
+                CONFIG, name, generator, classifier
+            ),
+            "analysis",
+            "generator",
+            "classifier",
+        ),
+        device=CONFIG["compute"]["device"],
+    wildcard_constraints:
+        analysis=names_regex(CONFIG["semantics"]),
+        generator=names_regex(EXPERIMENTS),
+        classifier=names_regex(EXPERIMENTS),
+    log:
+        f"{R}/logs/classify_perturbations/{{analysis}}-{{generator}}-{{classifier}}.log",
+    benchmark:
+        f"{R}/benchmarks/classify_perturbations/{{analysis}}-{{generator}}-{{classifier}}.tsv"
+    threads: CONFIG["compute"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=1,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --perturbations {input.perturbations:q}"
+        " --weights {input.weights:q}"
+        " --output-rows {output.rows:q}"
+        " --output-summary {output.summary:q}"
+        " --threads {threads}"
+        " --device {params.device}"
+        " >{log:q} 2>&1"

@@ -1,0 +1,81 @@
+"""Targets with plain names: `snakemake --profile slurm table7`."""
+
+
+rule report:
+    default_target: True
+    input:
+        f"{R}/report.pdf",
+        f"{R}/summary.json",
+        f"{R}/report.html",
+
+
+rule datasets:
+    input:
+        [manifest(name) for name in inputs.report_datasets(CONFIG)],
+
+
+rule pretrain:
+    input:
+        [weights_of("experiment", name) for name in inputs.report_trainings(CONFIG, False)],
+
+
+rule finetune:
+    input:
+        [weights_of("experiment", name) for name in inputs.report_trainings(CONFIG, True)],
+
+
+rule evaluate:
+    input:
+        evaluations(inputs.report_experiments(CONFIG)),
+
+
+rule checkpoints:
+    input:
+        [weights_of("checkpoint", name) for name in CONFIG["checkpoints"]],
+
+
+rule semantics:
+    input:
+        [
+            f"{R}/semantics/{name}/{generator}/{classifier}.json"
+            for name, entry in CONFIG["semantics"].items()
+            for generator in entry["generators"]
+            for classifier in entry["classifiers"]
+        ],
+
+
+rule analyses:
+    input:
+        [
+            f"{R}/gradients/{name}/{experiment}.npz"
+            for name, entry in CONFIG["gradients"].items()
+            for experiment in entry["experiments"]
+        ],
+
+
+rule figures:
+    input:
+        report_files("figures", "pdf"),
+
+
+rule tables:
+    input:
+        report_files("tables", "csv"),
+
+
+for table in CONFIG["tables"]:
+
+    rule:
+        name:
+            table
+        input:
+            f"{R}/tables/{table}.csv",
+
+
+for figure in CONFIG["figures"]:
+
+    rule:
+        name:
+            figure
+        input:
+            f"{R}/figures/{figure}.pdf",

@@ -1,0 +1,192 @@
+"""Which files and plug-ins a stage needs, worked out from the resolved configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from robustvit.config import specs
+from robustvit.core.plugins import load
+from robustvit.data.archives import find_in_mirrors
+
+LOSSES = "robustvit.training.losses"
+ATTACKS = "robustvit.attacks"
+FAMILIES = "robustvit.models.families"
+
+
+def stand_in_datasets(config: Mapping) -> dict[str, bool]:
+    """For each data set, whether it is built from a stand-in archive.
+
+    A source gets a stand-in only if the configuration describes one and no mirror holds the
+    official archive.
+    """
+    kinds = {}
+    for entry in config["datasets"].values():
+        source = entry["source"]
+        if source not in kinds:
+            kinds[source] = source in config["stand_ins"] and not find_in_mirrors(
+                source, config["paths"]["mirror"]
+            )
+    return {name: kinds[entry["source"]] for name, entry in config["datasets"].items()}
+
+
+def training_plugins(config: Mapping, name: str) -> list[str]:
+    """Plug-ins that decide an experiment's weights: model family, loss and attack."""
+    entry = config["experiments"][name]
+    found = [model_plugin(config, name), f"{LOSSES}.{entry['recipe']['loss']['name']}"]
+    if entry["threat"]:
+        found.append(f"{ATTACKS}.{entry['recipe']['attack']['name']}")
+    return found
+
+
+def evaluation_plugins(config: Mapping, name: str, protocol: str) -> list[str]:
+    """Plug-ins that decide an evaluation's rows: model family and attack."""
+    attack = config["protocols"][protocol]["attack"]
+    return [model_plugin(config, name)] + ([f"{ATTACKS}.{attack}"] if attack else [])
+
+
+def model_plugin(config: Mapping, name: str) -> str:
+    """Module of the family of the experiment's model."""
+    return f"{FAMILIES}.{specs.model_spec(config, name)['family']}"
+
+
+def table_inputs(config: Mapping, name: str) -> list[str]:
+    """Files below the results' folder that a table reads."""
+    entry = config["tables"][name]
+    if entry.get("kind") == "semantics":
+        analysis = config["semantics"][entry["semantics"]]
+        return [
+            f"semantics/{entry['semantics']}/{generator}/{classifier}.json"
+            for generator in analysis["generators"]
+            for classifier in analysis["classifiers"]
+        ]
+    return _evaluation_files(config, entry.get("rows", []), entry.get("columns", []))
+
+
+def figure_inputs(config: Mapping, name: str, options: Mapping) -> list[str]:
+    """Files below the results' folder that a figure reads, as its plug-in says.
+
+    Evaluations that an experiment is not asked for are left out: the figure shows them as missing.
+    """
+    kind = config["figures"][name]["kind"]
+    files = load("robustvit.reporting.figures", kind).files(options)
+    asked = set(_evaluation_files(config, list(config["experiments"]), list(config["protocols"])))
+    return [file for file in files if not file.startswith("eval/") or file in asked]
+
+
+def _evaluation_files(config: Mapping, experiments: list, protocols: list) -> list[str]:
+    return [
+        f"eval/{experiment}/{protocol}.json"
+        for experiment in experiments
+        for protocol in protocols
+        if protocol in config["experiments"][experiment]["evaluate"]
+    ]
+
+
+def report_experiments(config: Mapping) -> list[str]:
+    """Experiments that the report shows: rows of its tables, figures and analyses, parents too."""
+    report = config["report"]
+    names = list(report["evaluations"])
+    for table in report["tables"]:
+        entry = config["tables"][table]
+        names += entry.get("rows", [])
+        names += _semantics_experiments(config, entry.get("semantics"))
+    for figure in report["figures"]:
+        options = config["figures"][figure].get("options", {})
+        names += options.get("experiments", [])
+        names += _semantics_experiments(config, options.get("semantics"))
+        if "gradients" in options:
+            names += config["gradients"][options["gradients"]]["experiments"]
+    return with_parents(config, names)
+
+
+def _semantics_experiments(config: Mapping, name: str | None) -> list[str]:
+    entry = config["semantics"].get(name, {})
+    return [*entry.get("generators", []), *entry.get("classifiers", [])]
+
+
+def with_parents(config: Mapping, names: list[str]) -> list[str]:
+    """The experiments and those whose weights they start from, each once, parents first."""
+    found: dict[str, None] = {}
+    for name in names:
+        chain = [name]
+        while (source := _source_experiment(config, chain[-1])) is not None:
+            chain.append(source)
+        found.update(dict.fromkeys(reversed(chain)))
+    return list(found)
+
+
+def _source_experiment(config: Mapping, name: str) -> str | None:
+    entry = config["experiments"][name]
+    return (entry["init"] or entry["weights"] or {}).get("experiment")
+
+
+def report_datasets(config: Mapping) -> list[str]:
+    """Data sets that the report's experiments and analyses are trained or evaluated on."""
+    found: dict[str, None] = {}
+    for name in report_experiments(config):
+        entry = config["experiments"][name]
+        found.update(dict.fromkeys(filter(None, (entry.get("dataset"), entry["eval_dataset"]))))
+    return list(found)
+
+
+def report_trainings(config: Mapping, started: bool | None = None) -> list[str]:
+    """Experiments of the report that train: all, those with initial weights, or those without."""
+    return [
+        name
+        for name in report_experiments(config)
+        if config["experiments"][name]["recipe"]
+        and started in (None, config["experiments"][name]["init"] is not None)
+    ]
+
+
+def pretrained(config: Mapping) -> list[str]:
+    """Experiments that train from scratch."""
+    entries = config["experiments"].items()
+    return [name for name, entry in entries if entry["recipe"] and not entry["init"]]
+
+
+def finetuned(config: Mapping) -> list[str]:
+    """Experiments that train from given weights."""
+    entries = config["experiments"].items()
+    return [name for name, entry in entries if entry["recipe"] and entry["init"]]
+
+
+def fetch_spec(config: Mapping, source: str) -> dict:
+    """Where the archives of a source are looked for."""
+    return {"source": source, "mirrors": config["paths"]["mirror"]}
+
+
+def stand_in_spec(config: Mapping, source: str) -> dict:
+    """Which photographs stand in for a source."""
+    return {"source": source, "seed": config["seed"], **config["stand_ins"][source]}
+
+
+def source_plugin(source: str) -> str:
+    """Module that finds or downloads a source's archives."""
+    return f"robustvit.data.sources.{source}"
+
+
+def builder_plugin(config: Mapping, name: str) -> str:
+    """Module that builds a data set."""
+    return f"robustvit.data.builders.{config['datasets'][name]['builder']}"
+
+
+def checkpoint_plugin(config: Mapping, name: str) -> str:
+    """Module of the family of a checkpoint's model."""
+    return f"{FAMILIES}.{specs.checkpoint_model(config, name)['family']}"
+
+
+def perturbation_plugins(config: Mapping, analysis: str, generator: str) -> list[str]:
+    """Plug-ins that decide a set of perturbations: model family and attack."""
+    attack = config["semantics"][analysis].get("attack", "pgd")
+    return [model_plugin(config, generator), f"{ATTACKS}.{attack}"]
+
+
+def table_plugin(config: Mapping, name: str) -> str:
+    """Module that builds a kind of table."""
+    return f"robustvit.reporting.tables.{config['tables'][name].get('kind', 'evaluation')}"
+
+
+def figure_plugin(config: Mapping, name: str) -> str:
+    """Module that draws a kind of figure."""
+    return f"robustvit.reporting.figures.{config['figures'][name]['kind']}"

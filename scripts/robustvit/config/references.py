@@ -1,0 +1,170 @@
+"""Checks across sections of the configuration: names that exist, chains that end, sane values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from robustvit.core.errors import UserError, unknown_name
+from robustvit.core.plugins import available
+
+# Every value a recipe has to end up with, so that no default hides in the code.
+RECIPE_KEYS = {
+    "": "batch_size epochs cooldown_epochs label_smoothing drop_path normalization selection "
+    "holdout_fraction ema_decay clip_grad_norm accumulation precision evaluate_every "
+    "evaluate_examples max_train_examples",
+    "optimizer": "name lr weight_decay betas eps momentum nesterov",
+    "schedule": "name warmup_epochs warmup_lr min_lr decay_epochs decay_rate per",
+    "augmentation": "crop scale ratio interpolation padding hflip rotation color_jitter "
+    "randaugment mixup cutmix mixup_prob mixup_switch_prob random_erasing views",
+    "loss": "name beta",
+    "attack": "name steps step_factor step_size_255 random_start mode epsilon_schedule "
+    "epsilon_warmup_epochs epsilon_zero_epochs",
+}
+LEAST_LINF_255 = 0.25
+
+
+def check_references(config: Mapping) -> None:
+    """Check a resolved configuration.
+
+    Raises:
+        UserError: naming the key, with the nearest valid name where a name is unknown.
+    """
+    for name, recipe in config["recipes"].items():
+        _check_recipe(f"recipes.{name}", recipe)
+    for name, checkpoint in config["checkpoints"].items():
+        where = f"checkpoints.{name}"
+        known(config, "models", checkpoint["model"], f"{where}.model")
+        known(config, "datasets", checkpoint["dataset"], f"{where}.dataset")
+    for name, experiment in config["experiments"].items():
+        _check_experiment(config, f"experiments.{name}", experiment)
+    _check_cycles(config["experiments"])
+    check_plugins(config)
+    for name, entry in config["semantics"].items():
+        _check_semantics(config, f"semantics.{name}", entry)
+    for name, entry in config["gradients"].items():
+        _known_all(config, "experiments", entry["experiments"], f"gradients.{name}.experiments")
+    for name, entry in config["tables"].items():
+        _check_table(config, f"tables.{name}", entry)
+    for section in ("tables", "figures"):
+        _known_all(config, section, config["report"][section], f"report.{section}")
+    _known_all(config, "experiments", config["report"]["evaluations"], "report.evaluations")
+
+
+def known(config: Mapping, section: str, name: str, where: str) -> None:
+    """Raise a `UserError` with the nearest valid name if `section` has no entry `name`."""
+    if name not in config[section]:
+        raise unknown_name(section.rstrip("s"), name, config[section], where)
+
+
+def _known_all(config: Mapping, section: str, names: Iterable[str], where: str) -> None:
+    for name in names:
+        known(config, section, name, where)
+
+
+def _check_recipe(where: str, recipe: Mapping) -> None:
+    for group, keys in RECIPE_KEYS.items():
+        values = recipe.get(group, {}) if group else recipe
+        for key in keys.split():
+            if key not in values:
+                path = ".".join(part for part in (where, group, key) if part)
+                raise UserError(f"{path}: is missing; set it or extend a recipe, `extends: base`.")
+
+
+def _check_experiment(config: Mapping, where: str, entry: Mapping) -> None:
+    for key, section in (
+        ("model", "models"),
+        ("dataset", "datasets"),
+        ("eval_dataset", "datasets"),
+    ):
+        if entry.get(key):
+            known(config, section, entry[key], f"{where}.{key}")
+    for key in ("init", "weights"):
+        for kind, name in (entry[key] or {}).items():
+            known(config, f"{kind}s", name, f"{where}.{key}.{kind}")
+    _known_all(config, "protocols", entry["evaluate"], f"{where}.evaluate")
+    _known_all(config, "protocols", entry["eval_examples"], f"{where}.eval_examples")
+    _known_all(config, "protocols", entry["published"], f"{where}.published")
+    for key in ("threat", "eval_threat"):
+        check_threat(f"{where}.{key}", entry.get(key))
+    _check_loss(where, entry)
+    attacked = [p for p in entry["evaluate"] if config["protocols"][p]["attack"]]
+    if attacked and entry["eval_threat"] is None:
+        raise UserError(
+            f"{where}.eval_threat: protocol {attacked[0]} attacks, but no radius is given. "
+            "Example: eval_threat: {norm: linf, epsilon_255: 4}"
+        )
+
+
+def _check_loss(where: str, entry: Mapping) -> None:
+    if entry["recipe"] and entry["recipe"]["loss"]["name"] != "clean" and entry["threat"] is None:
+        raise UserError(
+            f"{where}.threat: recipe {entry['recipe_name']} trains on adversarial examples and "
+            "needs a radius. Example: threat: {norm: linf, epsilon_255: 4}"
+        )
+
+
+def check_threat(where: str, threat: Mapping | None) -> None:
+    """Catch a radius given in pixel units 0 to 1 instead of units of 1/255."""
+    if threat and threat["norm"] == "linf" and 0 < threat["epsilon_255"] < LEAST_LINF_255:
+        value = threat["epsilon_255"]
+        raise UserError(
+            f"{where}.epsilon_255: {value:g} is taken in units of 1/255 and would not even reach "
+            f"one grey level. For ε = {value:g} write {round(value * 255, 2):g}; for 8/255 write 8."
+        )
+
+
+def _check_cycles(experiments: Mapping) -> None:
+    for start in experiments:
+        chain, name = [start], start
+        while (name := parent(experiments[name])) is not None:
+            chain.append(name)
+            if name in chain[:-1]:
+                raise UserError(
+                    f"experiments.{start}.init: {' → '.join(chain)} is a circle; one of them has "
+                    "to start from a checkpoint or from scratch (`init: null`)."
+                )
+
+
+def parent(experiment: Mapping) -> str | None:
+    """Name of the experiment that the weights come from, if they come from one."""
+    return (experiment["init"] or experiment["weights"] or {}).get("experiment")
+
+
+def _check_semantics(config: Mapping, where: str, entry: Mapping) -> None:
+    for key in ("generators", "classifiers"):
+        _known_all(config, "experiments", entry[key], f"{where}.{key}")
+    known(config, "datasets", entry["dataset"], f"{where}.dataset")
+    if entry["threat"] is None:
+        raise UserError(f"{where}.threat: needs a radius such as {{norm: linf, epsilon_255: 4}}")
+    check_threat(f"{where}.threat", entry["threat"])
+
+
+def _check_table(config: Mapping, where: str, entry: Mapping) -> None:
+    _known_all(config, "protocols", entry.get("columns", []), f"{where}.columns")
+    _known_all(config, "experiments", entry.get("rows", []), f"{where}.rows")
+    if entry.get("kind") == "semantics":
+        known(config, "semantics", entry.get("semantics", ""), f"{where}.semantics")
+
+
+def check_plugins(config: Mapping) -> None:
+    """Check that every plug-in that the configuration names has its file.
+
+    Raises:
+        UserError: naming the key and the nearest plug-in that exists.
+    """
+    named = {
+        "robustvit.data.builders": ("datasets", "builder"),
+        "robustvit.models.families": ("models", "family"),
+        "robustvit.attacks": ("protocols", "attack"),
+        "robustvit.reporting.figures": ("figures", "kind"),
+    }
+    for package, (section, key) in named.items():
+        for name, entry in config[section].items():
+            _check_plugin(package, entry[key], f"{section}.{name}.{key}")
+    for name, recipe in config["recipes"].items():
+        _check_plugin("robustvit.training.losses", recipe["loss"]["name"], f"recipes.{name}.loss")
+
+
+def _check_plugin(package: str, name: str | None, where: str) -> None:
+    if name is not None and name not in available(package):
+        raise unknown_name(f"plug-in of {package}", name, available(package), where)

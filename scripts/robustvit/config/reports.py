@@ -1,0 +1,149 @@
+"""What tables, figures and the report are told: names of experiments with their labels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from robustvit.config import inputs
+from robustvit.config.specs import model_spec, num_examples, weights_owner
+
+
+def labelled(config: Mapping, names: list[str]) -> list[dict]:
+    """Experiments as the report shows them."""
+    return [{"experiment": n, "label": config["experiments"][n]["label"]} for n in names]
+
+
+def column(config: Mapping, protocol: str) -> dict:
+    """A protocol as a column: the metric it measures and its label."""
+    entry = config["protocols"][protocol]
+    metric = "robust_top1" if entry["attack"] else "clean_top1"
+    return {"protocol": protocol, "metric": metric, "label": entry["label"]}
+
+
+def table_spec(config: Mapping, name: str) -> dict:
+    """One table of the report."""
+    entry = config["tables"][name]
+    common = {
+        "name": name,
+        "kind": entry.get("kind", "evaluation"),
+        "title": entry["title"],
+        "caption": entry.get("caption", ""),
+        "comparison": entry.get("comparison", "direction"),
+    }
+    if common["kind"] == "semantics":
+        return common | _semantics_table(config, entry)
+    columns = entry.get("columns", [])
+    rows = [_row(config, row, columns) for row in entry.get("rows", [])]
+    return common | {"columns": [column(config, c) for c in columns], "rows": rows}
+
+
+def _row(config: Mapping, name: str, columns: list[str]) -> dict:
+    entry = config["experiments"][name]
+    return {
+        "experiment": name,
+        "label": entry["label"],
+        "published": {key: value for key, value in entry["published"].items() if key in columns},
+        "published_label": entry["published_label"],
+    }
+
+
+def _semantics_table(config: Mapping, entry: Mapping) -> dict:
+    analysis = config["semantics"][entry["semantics"]]
+    return {
+        "semantics": entry["semantics"],
+        "generators": labelled(config, analysis["generators"]),
+        "classifiers": labelled(config, analysis["classifiers"]),
+        "published": entry.get("published", {}),
+    }
+
+
+def figure_options(config: Mapping, name: str) -> dict:
+    """A figure's options with every name of an analysis or experiment written out with labels."""
+    options = dict(config["figures"][name].get("options", {}))
+    if "semantics" in options:
+        generators = config["semantics"][options["semantics"]]["generators"]
+        options["generators"] = labelled(config, generators)
+    if "gradients" in options:
+        experiments = config["gradients"][options["gradients"]]["experiments"]
+        options["models"] = labelled(config, experiments)
+        options["folder"] = f"gradients/{options['gradients']}"
+    if "experiments" in options:
+        options["experiments"] = options["rows"] = labelled(config, options["experiments"])
+    if "protocols" in options:
+        options["protocols"] = [column(config, protocol) for protocol in options["protocols"]]
+    if options.get("rulegraph"):
+        options["dot"] = "rulegraph.dot"
+    return options
+
+
+def figure_spec(config: Mapping, name: str) -> dict:
+    """One figure of the report."""
+    entry = config["figures"][name]
+    return {
+        "name": name,
+        "kind": entry["kind"],
+        "title": entry["title"],
+        "caption": entry["caption"],
+        "options": figure_options(config, name),
+    }
+
+
+def report_spec(config: Mapping) -> dict:
+    """Everything that the summary and the report are about."""
+    experiments = inputs.report_experiments(config)
+    protocols = {p for name in experiments for p in config["experiments"][name]["evaluate"]}
+    return {
+        "name": config["name"],
+        "title": config["title"],
+        "follow": config["follow"],
+        "notes": config["report"]["notes"],
+        "tables": config["report"]["tables"],
+        "figures": [
+            {key: figure_spec(config, name)[key] for key in ("name", "title", "caption")}
+            for name in config["report"]["figures"]
+        ],
+        "experiments": {name: _experiment(config, name) for name in experiments},
+        "datasets": {
+            name: {key: config["datasets"][name][key] for key in ("label", "source", "image_size")}
+            for name in inputs.report_datasets(config)
+        },
+        "protocols": {name: config["protocols"][name] for name in sorted(protocols)},
+        "semantics": _semantics(config),
+    }
+
+
+def _experiment(config: Mapping, name: str) -> dict:
+    entry = config["experiments"][name]
+    kind, owner = weights_owner(config, name)
+    model = model_spec(config, name)
+    return {
+        "label": entry["label"],
+        "model": config["models"][model["name"]]["label"],
+        "dataset": entry.get("dataset") or entry["eval_dataset"],
+        "eval_dataset": entry["eval_dataset"],
+        "recipe_name": entry["recipe_name"],
+        "recipe": entry["recipe"],
+        "threat": entry["threat"],
+        "eval_threat": entry["eval_threat"],
+        "init": entry["init"],
+        "weights": {kind: owner},
+        "patch_size": model["patch_size"],
+        "normalization": model["normalization"],
+        "evaluate": {p: num_examples(config, name, p) for p in entry["evaluate"]},
+        "seed": entry["seed"],
+        "source": entry["source"],
+    }
+
+
+def _semantics(config: Mapping) -> list[dict]:
+    shown = [config["tables"][name].get("semantics") for name in config["report"]["tables"]]
+    return [
+        {
+            "name": name,
+            **entry,
+            "generators": labelled(config, entry["generators"]),
+            "classifiers": labelled(config, entry["classifiers"]),
+        }
+        for name, entry in config["semantics"].items()
+        if name in shown
+    ]

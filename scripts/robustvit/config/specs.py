@@ -1,0 +1,247 @@
+"""The sections of the configuration that one stage needs, as one JSON object each.
+
+A rule gets exactly one such object as its parameter. Whatever is in it reruns the stage when it
+changes, so nothing else may be: no label, no other experiment, no path.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+
+from robustvit.core.errors import UserError
+
+HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
+
+
+def to_json(spec: Mapping) -> str:
+    """Write a spec canonically: sorted keys, so that the order in the YAML changes nothing."""
+    return json.dumps(spec, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
+def dataset_spec(
+    config: Mapping, name: str, split: str, num_examples: int | None = None, stand_in: bool = False
+) -> dict:
+    """What a reader of `split` of the data set needs; `num_examples` picks a balanced part."""
+    entry = config["datasets"][name]
+    return {
+        "name": name,
+        "split": split,
+        "num_classes": entry["num_classes"],
+        "image_size": entry["image_size"],
+        "crop_pct": entry.get("crop_pct", 1.0),
+        "interpolation": entry.get("interpolation", "bicubic"),
+        "num_examples": num_examples,
+        "stand_in": stand_in,
+    }
+
+
+def weights_owner(config: Mapping, name: str) -> tuple[str, str]:
+    """Where an experiment's weights lie: ("experiment" | "checkpoint", name), chains followed."""
+    entry = config["experiments"][name]
+    if entry["recipe"]:
+        return "experiment", name
+    kind, source = next(iter(entry["weights"].items()))
+    return (kind, source) if kind == "checkpoint" else weights_owner(config, source)
+
+
+def model_spec(config: Mapping, name: str) -> dict:
+    """The architecture whose weights the experiment trains or evaluates."""
+    kind, owner = weights_owner(config, name)
+    return checkpoint_model(config, owner) if kind == "checkpoint" else _trained(config, owner)
+
+
+def _trained(config: Mapping, name: str) -> dict:
+    entry = config["experiments"][name]
+    dataset = config["datasets"][entry["dataset"]]
+    return _model(
+        config,
+        entry["model"],
+        dataset,
+        patch_size=entry["patch_size"],
+        normalization=_normalization(entry, dataset),
+    )
+
+
+def checkpoint_model(config: Mapping, name: str) -> dict:
+    """The architecture of an entry of `checkpoints`."""
+    entry = config["checkpoints"][name]
+    dataset = config["datasets"][entry["dataset"]]
+    return _model(config, entry["model"], dataset, normalization=entry.get("normalization"))
+
+
+def _model(
+    config: Mapping,
+    name: str,
+    dataset: Mapping,
+    patch_size: int | None = None,
+    normalization: Mapping | None = None,
+) -> dict:
+    model = config["models"][name]
+    return {
+        "name": name,
+        "family": model["family"],
+        "args": model.get("args", {}),
+        "num_classes": dataset["num_classes"],
+        "image_size": dataset["image_size"],
+        "patch_size": patch_size or model.get("patch_size"),
+        "drop_path": 0.0,
+        "normalization": normalization,
+    }
+
+
+def _normalization(experiment: Mapping, dataset: Mapping) -> dict | None:
+    kind = experiment["recipe"]["normalization"]
+    if kind == "dataset" and not dataset.get("normalization"):
+        raise UserError(
+            f"datasets.{experiment['dataset']}.normalization: recipe {experiment['recipe_name']} "
+            "normalises with the data set's statistics, but it has none. Example: "
+            "{mean: [0.49, 0.48, 0.45], std: [0.25, 0.24, 0.26]}"
+        )
+    return {"none": None, "half": HALF, "dataset": dataset.get("normalization")}[kind]
+
+
+def train_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict:
+    """Everything that decides the weights of experiment `name`, and nothing else."""
+    entry = config["experiments"][name]
+    recipe = {key: value for key, value in entry["recipe"].items() if key != "normalization"}
+    evaluated = config["datasets"][entry["eval_dataset"]]
+    split = config["datasets"][entry["dataset"]]["train_split"]
+    if split is None:
+        raise UserError(
+            f"datasets.{entry['dataset']}.train_split: is null, but {name} trains on it."
+        )
+    return {
+        "experiment": name,
+        "seed": entry["seed"],
+        "dataset": dataset_spec(
+            config, entry["dataset"], split, stand_in=stand_in[entry["dataset"]]
+        ),
+        "eval_dataset": dataset_spec(
+            config,
+            entry["eval_dataset"],
+            evaluated["eval_split"],
+            recipe["evaluate_examples"],
+            stand_in[entry["eval_dataset"]],
+        ),
+        "model": {**model_spec(config, name), "drop_path": recipe["drop_path"]},
+        "recipe": recipe,
+        "threat": entry["threat"],
+        "init": _init_spec(config, entry["init"]),
+    }
+
+
+def _init_spec(config: Mapping, init: Mapping | None) -> dict | None:
+    if not init:
+        return None
+    kind, name = next(iter(init.items()))
+    of = model_spec if kind == "experiment" else checkpoint_model
+    return {"kind": kind, "name": name, "model": of(config, name)}
+
+
+def num_examples(config: Mapping, name: str, protocol: str) -> int | None:
+    """Images that `protocol` evaluates of experiment `name`; None means the whole split."""
+    own = config["experiments"][name]["eval_examples"]
+    return own.get(protocol, config["protocols"][protocol].get("num_examples"))
+
+
+def gather_spec(config: Mapping, name: str, protocol: str, stand_in: Mapping[str, bool]) -> dict:
+    """What identifies one evaluation: experiment, protocol, images, threat model, seed."""
+    entry, chosen = config["experiments"][name], config["protocols"][protocol]
+    dataset = config["datasets"][entry["eval_dataset"]]
+    attack = chosen["attack"] and {"name": chosen["attack"], "options": chosen.get("options", {})}
+    return {
+        "experiment": name,
+        "protocol": protocol,
+        "attack": attack,
+        "threat": entry["eval_threat"] if attack else None,
+        "dataset": dataset_spec(
+            config,
+            entry["eval_dataset"],
+            dataset["eval_split"],
+            num_examples(config, name, protocol),
+            stand_in[entry["eval_dataset"]],
+        ),
+        "seed": entry["seed"],
+    }
+
+
+def evaluate_spec(
+    config: Mapping, name: str, protocol: str, index: int, count: int, stand_in: Mapping[str, bool]
+) -> dict:
+    """One shard of an evaluation."""
+    return {
+        **gather_spec(config, name, protocol, stand_in),
+        "model": model_spec(config, name),
+        "shard": {"index": index, "count": count},
+        "batch_size": config["compute"]["batch_size"],
+    }
+
+
+def perturb_spec(config: Mapping, name: str, generator: str, stand_in: Mapping[str, bool]) -> dict:
+    """Perturbations of one generator for the semantics analysis `name`."""
+    entry = config["semantics"][name]
+    dataset = config["datasets"][entry["dataset"]]
+    return {
+        "semantics": name,
+        "generator": generator,
+        "attack": {"name": entry.get("attack", "pgd"), "options": entry.get("options", {})},
+        "threat": entry["threat"],
+        "dataset": dataset_spec(
+            config,
+            entry["dataset"],
+            dataset["eval_split"],
+            entry.get("num_examples"),
+            stand_in[entry["dataset"]],
+        ),
+        "model": model_spec(config, generator),
+        "sign": entry.get("sign", "minus"),
+        "seed": config["seed"],
+        "batch_size": config["compute"]["batch_size"],
+    }
+
+
+def classify_spec(config: Mapping, name: str, generator: str, classifier: str) -> dict:
+    """Classification of one generator's perturbations by one classifier."""
+    return {
+        "semantics": name,
+        "generator": generator,
+        "classifier": classifier,
+        "model": model_spec(config, classifier),
+        "num_classes": config["datasets"][config["semantics"][name]["dataset"]]["num_classes"],
+        "seed": config["seed"],
+        "batch_size": config["compute"]["batch_size"],
+    }
+
+
+def gradients_spec(config: Mapping, name: str, experiment: str) -> dict:
+    """Gradient accumulation of one experiment's model towards the target classes by name."""
+    entry = config["gradients"][name]
+    model = model_spec(config, experiment)
+    return {
+        "experiment": experiment,
+        "model": model,
+        "targets": entry["targets"],
+        "epsilon": entry.get("epsilon", 15.0),
+        "steps": entry.get("steps", 100),
+        "step_factor": entry.get("step_factor", 1.5),
+        "image_size": model["image_size"],
+        "seed": config["seed"],
+    }
+
+
+def build_spec(config: Mapping, name: str) -> dict:
+    """How the data set `name` is built from its source archive."""
+    entry = config["datasets"][name]
+    return {"dataset": name, "builder": entry["builder"], "options": entry.get("options", {})}
+
+
+def checkpoint_spec(config: Mapping, name: str) -> dict:
+    """How the weights of others are fetched and what model they belong to."""
+    entry = config["checkpoints"][name]
+    return {
+        "checkpoint": name,
+        "url": entry["url"],
+        "sha256": entry.get("sha256"),
+        "model": checkpoint_model(config, name),
+    }
