@@ -1,0 +1,97 @@
+"""The thin layer between the engine and the kind of device it runs on."""
+
+from __future__ import annotations
+
+import contextlib
+import resource
+import sys
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from robustvit.core.errors import UserError, unknown_name
+
+PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
+
+
+@dataclass(frozen=True)
+class Device:
+    """One device of one kind; a further kind (several GPUs, TPU) is a further class like this.
+
+    Attributes:
+        device: torch's device.
+        check_every: steps between two looks at the loss: a look waits for an accelerator.
+        rank, world_size: place of this process among those that train together.
+    """
+
+    device: torch.device
+    check_every: int = 1
+    rank: int = 0
+    world_size: int = 1
+
+    @property
+    def name(self) -> str:
+        """What a report calls the device."""
+        return torch.cuda.get_device_name(self.device) if self.is_cuda else "cpu"
+
+    @property
+    def is_cuda(self) -> bool:
+        """Whether this is a GPU."""
+        return self.device.type == "cuda"
+
+    def put(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Move tensors to the device, without waiting where it allows that."""
+        return tuple(tensor.to(self.device, non_blocking=True) for tensor in tensors)
+
+    def autocast(self, precision: str) -> contextlib.AbstractContextManager:
+        """Return the context in which forward passes run at `precision` (a recipe key).
+
+        Raises:
+            UserError: for an unknown precision.
+        """
+        if precision not in PRECISIONS:
+            raise unknown_name("precision", precision, PRECISIONS, "recipe.precision")
+        kind = PRECISIONS[precision]
+        if kind is None:
+            return contextlib.nullcontext()
+        return torch.autocast(self.device.type, dtype=kind)
+
+    def fork_random_state(self) -> contextlib.AbstractContextManager:
+        """Return a context that leaves the global random state as it was."""
+        return torch.random.fork_rng(devices=[self.device] if self.is_cuda else [])
+
+    def end_step(self) -> None:
+        """Mark the end of an attack or training step; lazy devices run what they have recorded."""
+
+    def memory_mb(self) -> float:
+        """Peak memory in MB: of the device for a GPU, of the process otherwise."""
+        if self.is_cuda:
+            return torch.cuda.max_memory_allocated(self.device) / 1e6
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return peak / 1e6 if sys.platform == "darwin" else peak * 1024 / 1e6
+
+
+def open_device(name: str = "auto", threads: int | None = None) -> Device:
+    """Open the device that a command line names.
+
+    Args:
+        name: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
+        threads: number of CPU threads; the last bits of sums depend on it.
+
+    Raises:
+        UserError: for an unknown or absent device.
+    """
+    if threads:
+        torch.set_num_threads(threads)
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    kind = name.split(":")[0]
+    if kind not in ("cpu", "cuda"):
+        raise unknown_name("device", name, ("auto", "cpu", "cuda"), "--device")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise UserError("--device cuda: no GPU is visible to this process; use --device cpu")
+    if kind == "cpu":
+        return Device(torch.device("cpu"))
+    device = torch.device("cuda", int(name.partition(":")[2] or 0))
+    return Device(device, check_every=10)

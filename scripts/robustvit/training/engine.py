@@ -1,0 +1,157 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from robustvit.core.errors import UserError
+from robustvit.core.progress import Progress
+from robustvit.training.interruption import Interrupted, InterruptionFlag, interruptions
+from robustvit.training.loading import train_loader
+from robustvit.training.plan import Plan
+from robustvit.training.run import Run, start_run
+from robustvit.training.state import StateFolder
+from robustvit.training.step import train_step
+from robustvit.training.tallies import Tallies
+
+
+class Diverged(UserError):
+    """The loss or a weight is no longer a finite number."""
+
+
+class Trainer:
+    """Train one experiment to its end, from wherever an earlier process left it.
+
+    Args:
+        plan: the experiment with its data and device.
+        states: where the resumable state is kept.
+        init_weights: weights to fine-tune, if the experiment has an `init`.
+        save_every: least number of seconds between two states on the disk; 0 saves every step.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        states: StateFolder,
+        init_weights: Path | None = None,
+        save_every: float = 60.0,
+    ) -> None:
+        self.plan, self.states, self.save_every = plan, states, save_every
+        self.run = start_run(plan.spec, plan.device, init_weights)
+        state = states.load()
+        if state is not None:
+            self.run.restore(state, plan.device)
+        self._saved_at = time.monotonic()
+        self._flag = InterruptionFlag()
+        self._note = ""
+
+    def train(self) -> Run:
+        """Run all epochs that are left and return the finished run.
+
+        Raises:
+            Interrupted: after a signal; the state is saved.
+            Diverged: if the loss became NaN or infinite; the last good state is kept.
+        """
+        plan, run = self.plan, self.run
+        label = f"train {plan.spec['experiment']}"
+        with (
+            interruptions() as self._flag,
+            plan.device.fork_random_state(),
+            Progress(plan.total_steps, "steps", label) as progress,
+        ):
+            progress.update(run.step)
+            batches = iter(train_loader(plan.data.train, plan.batches_from(run.step), plan.workers))
+            try:
+                for epoch in range(len(run.rows), plan.epochs):
+                    self.train_epoch(epoch, batches, progress)
+                    self.finish_epoch(epoch)
+                    self._stop_or_save()
+            except Interrupted:
+                self.save()
+                raise
+        self.save()
+        return run
+
+    def train_epoch(self, epoch: int, batches: Iterator, progress: Progress) -> None:
+        """Take the steps of `epoch` that are left."""
+        plan, run = self.plan, self.run
+        run.model.train()
+        end = (epoch + 1) * plan.steps_per_epoch
+        while run.step < end:
+            started = time.perf_counter()
+            train_step(plan, run, next(batches))
+            run.tallies.seconds += time.perf_counter() - started
+            if run.step % plan.device.check_every == 0 or run.step == end:
+                self._note = self._check_loss()
+            progress.update(run.step, self._note)
+            if run.step < end:
+                self._stop_or_save()
+
+    def finish_epoch(self, epoch: int) -> None:
+        """Evaluate where it is due, and write the epoch's row."""
+        plan, run = self.plan, self.run
+        started = time.perf_counter()
+        scores = {}
+        if plan.evaluates(epoch):
+            context = plan.evaluation_context(run.evaluated_model, self._flag.check)
+            scores = plan.evaluator.evaluate(context)
+            if plan.recipe["selection"] != "last":
+                run.keep_if_best(scores.get("robust", scores["clean"]), epoch)
+        run.rows.append(self._row(epoch, scores, time.perf_counter() - started))
+        run.tallies = Tallies()
+
+    def save(self) -> None:
+        """Write the state; a state with weights that are not finite is refused."""
+        try:
+            self.states.save(self.run.step, self.run.state())
+        except FloatingPointError as error:
+            raise self._diverged("a weight became NaN or infinite") from error
+        self._saved_at = time.monotonic()
+
+    def _stop_or_save(self) -> None:
+        self._flag.check()
+        if time.monotonic() - self._saved_at >= self.save_every:
+            self.save()
+
+    def _check_loss(self) -> str:
+        """Return the note for the progress display, or stop a training that has diverged."""
+        loss = self.run.tallies.mean_loss()
+        if not math.isfinite(loss):
+            raise self._diverged("the training loss became NaN or infinite")
+        note = f"loss {loss:.3f}"
+        robust = self.run.tallies.accuracy("adversarial")
+        if robust is not None:
+            note += f", robust {robust:.1%}"
+        return note
+
+    def _diverged(self, what: str) -> Diverged:
+        plan, step = self.plan, self.run.step
+        kept = self.states.generations()
+        state = f"The last good state is {kept[0]}" if kept else "No state was saved before"
+        return Diverged(
+            f"{plan.spec['experiment']}: {what} at step {step} (epoch "
+            f"{(step - 1) // plan.steps_per_epoch}). {state}. Lower recipe.optimizer.lr, lengthen "
+            "recipe.schedule.warmup_epochs, or set recipe.clip_grad_norm, for instance to 1.0."
+        )
+
+    def _row(self, epoch: int, scores: dict[str, float], evaluation_seconds: float) -> dict:
+        plan, tallies, last = self.plan, self.run.tallies, self.run.step - 1
+        attack = plan.attack_at(last)
+        return {
+            "epoch": epoch,
+            "step": self.run.step,
+            "lr": plan.learning_rate(last),
+            "epsilon_255": attack.epsilon * 255 if attack else 0.0,
+            "train_loss": tallies.mean_loss(),
+            "train_clean_top1": tallies.accuracy("clean"),
+            "train_robust_top1": tallies.accuracy("adversarial"),
+            "eval_clean_top1": scores.get("clean"),
+            "eval_robust_top1": scores.get("robust"),
+            "images_per_second": tallies.examples() / max(tallies.seconds, 1e-9),
+            "seconds": tallies.seconds + evaluation_seconds,
+            "memory_mb": plan.device.memory_mb(),
+            "eval_split": plan.data.evaluation_split,
+        }

@@ -1,0 +1,53 @@
+"""Stopping in good order when a scheduler wants the machine back."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+
+EXIT_INTERRUPTED = 75
+"""EX_TEMPFAIL of sysexits.h: start the same command again; profiles retry on it."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+
+
+class Interrupted(Exception):
+    """Raised between two steps after a signal; the state is saved before the program ends."""
+
+
+class InterruptionFlag:
+    """Remembers that a signal came until the current step is finished."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def check(self) -> None:
+        """Raise `Interrupted` if a signal has come; call it where nothing is half done."""
+        if self.signal is not None:
+            raise Interrupted(f"stopped by {signal.Signals(self.signal).name}")
+
+
+@contextlib.contextmanager
+def interruptions() -> Iterator[InterruptionFlag]:
+    """Turn SIGTERM and SIGUSR1 into a flag for the time of the block."""
+    flag = InterruptionFlag()
+
+    def remember(number: int, frame: object) -> None:
+        flag.signal = number
+
+    previous = {number: signal.signal(number, remember) for number in SIGNALS}
+    try:
+        yield flag
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def ignore_interruptions(worker: int = 0) -> None:
+    """Make a data worker deaf to the signals: a scheduler sends them to the whole process group.
+
+    The training process stops its workers itself, after it has saved its state.
+    """
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)

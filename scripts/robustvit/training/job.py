@@ -1,0 +1,78 @@
+"""A training job from its command line to its files."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from robustvit.core.files import read_json, sha256
+from robustvit.training.datasets import open_data
+from robustvit.training.devices import Device
+from robustvit.training.engine import Trainer
+from robustvit.training.lock import exclusive_lock
+from robustvit.training.outputs import OutputPaths, write_outputs
+from robustvit.training.plan import Plan
+from robustvit.training.state import StateFolder
+
+
+def job_key(spec: dict, inputs: dict[str, str | None]) -> str:
+    """Hash what a training is made from: its spec, and the content of its inputs.
+
+    A state is only ever taken up by a job with the same key: one that trains the same thing on
+    the same data from the same initial weights.
+    """
+    text = json.dumps([spec, inputs], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def hash_inputs(dataset: Path, eval_dataset: Path, init_weights: Path | None) -> dict:
+    """SHA-256 of each input's content."""
+    return {
+        "train": read_json(dataset)["sha256"],
+        "evaluation": read_json(eval_dataset)["sha256"],
+        "init": None if init_weights is None else sha256(init_weights),
+    }
+
+
+def run_job(
+    spec: dict,
+    *,
+    dataset: Path,
+    eval_dataset: Path,
+    init_weights: Path | None,
+    work_dir: Path,
+    paths: OutputPaths,
+    device: Device,
+    workers: int = 0,
+    save_every: float = 60.0,
+) -> None:
+    """Train what `spec` describes, or the rest of it, and write its results.
+
+    The state is removed once the results are written: a later run of the same job starts anew,
+    so that a change in the code is not hidden by an old state.
+
+    Args:
+        spec: TRAIN spec.
+        dataset: manifest of the training set.
+        eval_dataset: manifest of the set that is evaluated on between epochs.
+        init_weights: weights to fine-tune, or None.
+        work_dir: the state is kept in a folder of this one, named by the job's key.
+        paths: results.
+        device: where to train.
+        workers: data workers.
+        save_every: seconds between two states.
+
+    Raises:
+        UserError: for anything that the user can put right.
+        Interrupted: after SIGTERM or SIGUSR1; the state is saved.
+    """
+    inputs = hash_inputs(dataset, eval_dataset, init_weights)
+    folder = work_dir / job_key(spec, inputs)
+    with exclusive_lock(folder / "lock"):
+        states = StateFolder(folder)
+        states.remove_temporary()
+        plan = Plan(spec, open_data(spec, dataset, eval_dataset), device, workers)
+        run = Trainer(plan, states, init_weights, save_every).train()
+        write_outputs(plan, run, paths, inputs)
+        states.clear()

@@ -1,0 +1,87 @@
+"""The files that a finished training leaves: weights, metrics, configuration, model card."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from robustvit.core import files, provenance
+from robustvit.models.normalization import inner_model
+from robustvit.models.weights import save_weights
+from robustvit.training.card import model_card
+from robustvit.training.metrics import write_metrics
+from robustvit.training.plan import Plan
+from robustvit.training.run import Run
+
+
+@dataclass(frozen=True)
+class OutputPaths:
+    """Where the results go."""
+
+    weights: Path
+    metrics: Path
+    config: Path
+    card: Path
+
+
+def write_outputs(plan: Plan, run: Run, paths: OutputPaths, inputs: dict[str, str | None]) -> None:
+    """Write all results of a finished run; the weights come last, as the sign of completeness.
+
+    Args:
+        plan: the experiment.
+        run: after its last step.
+        paths: the files to write.
+        inputs: SHA-256 by input, for instance {"train": …, "evaluation": …, "init": …}.
+    """
+    epoch = select_epoch(plan, run)
+    record = describe(plan, run, epoch, inputs)
+    write_metrics(paths.metrics, run.rows, selected=epoch)
+    files.write_yaml(paths.config, record)
+    files.write_text(paths.card, model_card(record, run.rows[epoch]))
+    save_weights(paths.weights, run.evaluated_model, weights_metadata(plan.spec, epoch))
+
+
+def select_epoch(plan: Plan, run: Run) -> int:
+    """Put the selected weights into the evaluated model and return their epoch."""
+    if plan.recipe["selection"] == "last" or run.best is None:
+        return plan.epochs - 1
+    inner_model(run.evaluated_model).load_state_dict(run.best["weights"])
+    return run.best["epoch"]
+
+
+def weights_metadata(spec: dict, epoch: int) -> dict[str, str]:
+    """Strings for the header of the weights file: a function of the spec, never of the time."""
+    return {
+        "format": "pt",
+        "experiment": spec["experiment"],
+        "model": json.dumps(spec["model"], sort_keys=True),
+        "classes": json.dumps(spec["dataset"].get("classes"), ensure_ascii=True),
+        "dataset": spec["dataset"]["name"],
+        "threat": json.dumps(spec.get("threat"), sort_keys=True),
+        "selection": spec["recipe"]["selection"],
+        "epoch": str(epoch),
+    }
+
+
+def describe(plan: Plan, run: Run, epoch: int, inputs: dict[str, str | None]) -> dict:
+    """Everything that was trained and how, as plain values for `config.yaml`."""
+    seconds = sum(row["seconds"] for row in run.rows)
+    network = inner_model(run.model)
+    return {
+        **plan.spec,
+        "trained": {
+            "epochs": plan.epochs,
+            "steps": run.step,
+            "steps_per_epoch": plan.steps_per_epoch,
+            "train_examples": len(plan.data.train_indices),
+            "eval_examples": len(plan.data.evaluation_indices),
+            "eval_split": plan.data.evaluation_split,
+            "parameters": sum(p.numel() for p in network.parameters()),
+            "selected_epoch": epoch,
+            "selected_by": plan.recipe["selection"],
+            "weights_averaged": run.average is not None,
+        },
+        "inputs": inputs,
+        "provenance": provenance.collect(seed=plan.seed, device=plan.device.name, seconds=seconds),
+    }

@@ -1,0 +1,30 @@
+"""Which plug-ins an experiment uses; light to import, since the workflow asks for every job."""
+
+from __future__ import annotations
+
+
+def loss_name(spec: dict) -> str:
+    """Module of `robustvit.training.losses`."""
+    return spec["recipe"]["loss"]["name"]
+
+
+def evaluator_name(spec: dict) -> str:
+    """Module of `robustvit.training.evaluators`: "robust" if the experiment has a threat."""
+    return "clean" if spec.get("threat") is None else "robust"
+
+
+def plugin_modules(spec: dict) -> list[str]:
+    """Modules that a training imports by name, to be added to the rule's inputs.
+
+    Args:
+        spec: the TRAIN spec; a standard training names no attack, so that an edit in the attacks
+            does not repeat it.
+    """
+    modules = [
+        f"robustvit.models.families.{spec['model']['family']}",
+        f"robustvit.training.losses.{loss_name(spec)}",
+        f"robustvit.training.evaluators.{evaluator_name(spec)}",
+    ]
+    if spec.get("threat") is not None:
+        modules.append(f"robustvit.attacks.{spec['recipe']['attack']['name']}")
+    return modules

@@ -1,0 +1,146 @@
+"""Everything of a training that does not change while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from types import ModuleType
+
+import torch.nn.functional as F
+from timm.data.mixup import Mixup
+from torch import Tensor, nn
+
+from robustvit.core import plugins
+from robustvit.core.errors import UserError
+from robustvit.training.contracts import AttackSettings, EvaluationContext, LossContext
+from robustvit.training.datasets import TrainingData
+from robustvit.training.devices import Device
+from robustvit.training.loading import EvaluationLoader
+from robustvit.training.mixing import build_mixing
+from robustvit.training.parts import evaluator_name, loss_name
+from robustvit.training.sampling import BatchSchedule, count_steps
+from robustvit.training.schedules import (
+    epsilon_fraction,
+    learning_rate,
+    schedule_time,
+    total_epochs,
+)
+
+
+@dataclass
+class Plan:
+    """The resolved experiment with its data, plug-ins and device.
+
+    Attributes:
+        spec: the TRAIN spec.
+        data: opened data sets.
+        device: where to train.
+        workers: data workers; they change the speed, never the result.
+    """
+
+    spec: dict
+    data: TrainingData
+    device: Device
+    workers: int = 0
+    recipe: dict = field(init=False)
+    loss: ModuleType = field(init=False)
+    evaluator: ModuleType = field(init=False)
+    mixing: Mixup | None = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.recipe = self.spec["recipe"]
+        self.loss = plugins.load("robustvit.training.losses", loss_name(self.spec))
+        self.evaluator = plugins.load("robustvit.training.evaluators", evaluator_name(self.spec))
+        self.mixing = build_mixing(self.recipe, self.spec["dataset"]["num_classes"])
+        if self.recipe["batch_size"] % self.accumulation:
+            raise UserError(
+                f"recipe.accumulation {self.accumulation} does not divide recipe.batch_size "
+                f"{self.recipe['batch_size']}; use for instance 1 or 2"
+            )
+
+    @property
+    def seed(self) -> int:
+        """Seed of the experiment, from which all randomness is derived."""
+        return self.spec["seed"]
+
+    @property
+    def accumulation(self) -> int:
+        """Parts that a global batch is cut into; the gradient is that of the whole batch."""
+        return self.recipe.get("accumulation") or 1
+
+    @cached_property
+    def epochs(self) -> int:
+        """Epochs in all, with the cool-down."""
+        return total_epochs(self.recipe)
+
+    @cached_property
+    def steps_per_epoch(self) -> int:
+        """Optimiser steps in an epoch."""
+        return count_steps(len(self.data.train_indices), self.recipe["batch_size"])
+
+    @property
+    def total_steps(self) -> int:
+        """Optimiser steps in all."""
+        return self.epochs * self.steps_per_epoch
+
+    def batches_from(self, step: int) -> BatchSchedule:
+        """The batches that are left after `step` steps."""
+        indices, size = self.data.train_indices, self.recipe["batch_size"]
+        return BatchSchedule(indices, size, self.epochs, self.seed, start=step)
+
+    def learning_rate(self, step: int) -> float:
+        """Learning rate of step `step`."""
+        return learning_rate(self.recipe, schedule_time(self.recipe, step, self.steps_per_epoch))
+
+    def attack_at(self, step: int) -> AttackSettings | None:
+        """The training attack of step `step`: ε follows its schedule, the step size does not."""
+        if self.spec.get("threat") is None:
+            return None
+        time = schedule_time(self.recipe, step, self.steps_per_epoch)
+        return self._attack(epsilon_fraction(self.recipe["attack"], time))
+
+    def _attack(self, fraction: float) -> AttackSettings:
+        threat, attack = self.spec["threat"], self.recipe["attack"]
+        final = threat["epsilon_255"] / 255
+        fixed = attack.get("step_size_255")
+        by_rule = attack["step_factor"] * final / max(attack["steps"], 1)
+        return AttackSettings(
+            name=attack["name"],
+            norm=threat["norm"],
+            epsilon=final * fraction,
+            step_size=by_rule if fixed is None else fixed / 255,
+            steps=attack["steps"],
+            random_start=attack.get("random_start", True),
+            mode=attack.get("mode") or "eval",
+        )
+
+    def criterion(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropy with the recipe's label smoothing; soft targets hold it already."""
+        smoothing = (self.recipe.get("label_smoothing") or 0.0) if targets.ndim == 1 else 0.0
+        return F.cross_entropy(logits.float(), targets, label_smoothing=smoothing)
+
+    def loss_context(self, model: nn.Module, attack: AttackSettings | None) -> LossContext:
+        """What the loss needs for a step."""
+        return LossContext(model, self.criterion, attack, self.recipe["loss"], self.device.end_step)
+
+    @cached_property
+    def evaluation_loader(self) -> EvaluationLoader:
+        """Batches of the evaluation between epochs."""
+        data, size = self.data, self.recipe["batch_size"]
+        return EvaluationLoader(data.evaluation, data.evaluation_indices, size, self.workers)
+
+    def evaluation_context(self, model: nn.Module, check: object) -> EvaluationContext:
+        """What the evaluator needs; the attack has the final ε."""
+        attack = None if self.spec.get("threat") is None else self._attack(1.0)
+        return EvaluationContext(
+            model, self.evaluation_loader, self.device.put, attack, self.autocast, check
+        )
+
+    def autocast(self) -> object:
+        """Context of the forward passes at the recipe's precision."""
+        return self.device.autocast(self.recipe.get("precision") or "float32")
+
+    def evaluates(self, epoch: int) -> bool:
+        """Whether `epoch` ends with an evaluation; the last one always does."""
+        every = self.recipe.get("evaluate_every") or self.epochs
+        return (epoch + 1) % every == 0 or epoch + 1 == self.epochs

@@ -1,0 +1,80 @@
+"""Learning rate and ε as functions of the epoch, in closed form.
+
+The formulas are those of timm's schedulers as the paper's code calls them (warm-up not prefixed,
+one value an epoch) and of its ε schedules. `time` is the epoch index from 0 on; with
+`schedule.per: step` it is the exact fraction, step / steps per epoch.
+"""
+
+from __future__ import annotations
+
+import bisect
+import math
+
+from robustvit.core.errors import unknown_name
+
+EPSILON_SCHEDULES = ("constant", "linear", "sine")
+
+
+def total_epochs(recipe: dict) -> int:
+    """Epochs in all: timm adds the cool-down to the cosine schedule only."""
+    cooldown = recipe.get("cooldown_epochs") or 0
+    return recipe["epochs"] + (cooldown if recipe["schedule"]["name"] == "cosine" else 0)
+
+
+def schedule_time(recipe: dict, step: int, steps_per_epoch: int) -> float:
+    """Time of optimiser step `step` (from 0 on) in epochs."""
+    if recipe["schedule"].get("per", "epoch") == "step":
+        return step / steps_per_epoch
+    return step // steps_per_epoch
+
+
+def learning_rate(recipe: dict, time: float) -> float:
+    """Learning rate at `time` epochs.
+
+    Raises:
+        UserError: for an unknown schedule.
+    """
+    schedule, peak = recipe["schedule"], recipe["optimizer"]["lr"]
+    warmup = schedule.get("warmup_epochs") or 0
+    if time < warmup:
+        start = schedule.get("warmup_lr") or 0.0
+        return start + time * (peak - start) / warmup
+    if schedule["name"] == "cosine":
+        low = schedule.get("min_lr") or 0.0
+        if time >= recipe["epochs"]:
+            return low
+        return low + 0.5 * (peak - low) * (1 + math.cos(math.pi * time / recipe["epochs"]))
+    return peak * schedule["decay_rate"] ** _decays(schedule, time)
+
+
+def _decays(schedule: dict, time: float) -> int:
+    if schedule["name"] == "step":
+        return int(time // schedule["decay_epochs"])
+    if schedule["name"] == "multistep":
+        # timm applies a milestone m in epoch m - 1 (it compares with t + 1).
+        return bisect.bisect_right(sorted(schedule["decay_epochs"]), int(time) + 1)
+    raise unknown_name(
+        "schedule", schedule["name"], ("cosine", "step", "multistep"), "recipe.schedule.name"
+    )
+
+
+def epsilon_fraction(attack: dict, time: float) -> float:
+    """ε at `time` epochs as a fraction of the final ε.
+
+    linear: (time - zero) / period from `epsilon_zero_epochs` on, 1 from the period
+    (`epsilon_warmup_epochs`) on; sine: the same edges with half a sine wave between. A period of
+    0 means no warm-up.
+
+    Raises:
+        UserError: for an unknown schedule.
+    """
+    name = attack.get("epsilon_schedule") or "constant"
+    period, zero = attack.get("epsilon_warmup_epochs") or 0, attack.get("epsilon_zero_epochs") or 0
+    if name not in EPSILON_SCHEDULES:
+        raise unknown_name("schedule", name, EPSILON_SCHEDULES, "recipe.attack.epsilon_schedule")
+    if name == "constant" or time >= period:
+        return 1.0
+    if time < zero:
+        return 0.0
+    share = (time - zero) / period
+    return share if name == "linear" else 0.5 * (1 + math.sin(math.pi * (share - 0.5)))

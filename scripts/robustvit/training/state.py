@@ -1,0 +1,97 @@
+"""The resumable state of a training: two generations on the disk, each with its checksum."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import sys
+from pathlib import Path
+from typing import BinaryIO
+
+import torch
+
+from robustvit.core.files import atomic_path
+
+GENERATIONS = 2
+DIGEST_BYTES = 32
+
+
+class CorruptState(Exception):
+    """A state file that is not what was written."""
+
+
+class StateFolder:
+    """State files `state-<step>.pt` in one folder: SHA-256 of the content, then the content.
+
+    All randomness of a training is derived from its seed, so that no random state has to be kept.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    def generations(self) -> list[Path]:
+        """State files, the newest first."""
+        return sorted(self.folder.glob("state-*.pt"), reverse=True)
+
+    def save(self, step: int, state: dict) -> Path:
+        """Write the state after `step` steps; drop all but the two newest generations."""
+        path = self.folder / f"state-{step:012d}.pt"
+        with atomic_path(path) as temporary, open(temporary, "wb") as handle:
+            handle.write(bytes(DIGEST_BYTES))
+            writer = _HashingWriter(handle)
+            torch.save(state, writer)
+            handle.seek(0)
+            handle.write(writer.digest())
+        for old in self.generations()[GENERATIONS:]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def load(self) -> dict | None:
+        """Read the newest state that is whole; None if there is none.
+
+        A damaged file is passed over with a warning, and removed.
+        """
+        for path in self.generations():
+            try:
+                return _read(path)
+            except CorruptState as error:
+                print(f"warning: {error}; going back to the state before it", file=sys.stderr)
+                path.unlink(missing_ok=True)
+        return None
+
+    def clear(self) -> None:
+        """Remove all states: the training is finished and its results are written."""
+        for path in self.generations():
+            path.unlink(missing_ok=True)
+        self.remove_temporary()
+
+    def remove_temporary(self) -> None:
+        """Remove what a process that was killed while it wrote has left behind."""
+        for path in self.folder.glob(".state-*.pt*"):
+            path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict:
+    content = path.read_bytes()
+    digest, payload = content[:DIGEST_BYTES], content[DIGEST_BYTES:]
+    if not payload or hashlib.sha256(payload).digest() != digest:
+        raise CorruptState(f"state file {path} is damaged ({len(content)} bytes)")
+    return torch.load(io.BytesIO(payload), map_location="cpu", weights_only=True)
+
+
+class _HashingWriter:
+    """Pass bytes on to a file and hash them on the way; `torch.save` writes in order."""
+
+    def __init__(self, handle: BinaryIO) -> None:
+        self._handle = handle
+        self._hash = hashlib.sha256()
+
+    def write(self, content: bytes) -> int:
+        self._hash.update(content)
+        return self._handle.write(content)
+
+    def flush(self) -> None:
+        self._handle.flush()
+
+    def digest(self) -> bytes:
+        return self._hash.digest()

@@ -1,0 +1,65 @@
+#!/usr/bin/env python3
+"""Train one experiment: clean, adversarial or TRADES; from scratch or from given weights.
+
+Killed at any moment and started again, it ends with the same weights. SIGTERM and SIGUSR1 save
+the state and end with exit code 75.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from robustvit.core.cli import add_spec_argument, run_cli
+from robustvit.training.devices import open_device
+from robustvit.training.interruption import EXIT_INTERRUPTED, Interrupted
+from robustvit.training.job import run_job
+from robustvit.training.outputs import OutputPaths
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    add_spec_argument(parser)
+    path, flag = {"type": Path, "required": True}, parser.add_argument
+    flag("--dataset", **path, help="manifest.json of the training set")
+    flag("--eval-dataset", **path, help="manifest.json of the set to evaluate on between epochs")
+    flag("--init-weights", type=Path, help="weights to fine-tune, if the spec has an `init`")
+    flag("--work-dir", **path, help="folder of the resumable states, one subfolder per spec")
+    flag("--weights", **path, help="result: weights.safetensors")
+    flag("--metrics", **path, help="result: metrics.csv, one row per epoch")
+    flag("--config", **path, help="result: config.yaml, the resolved experiment")
+    flag("--card", **path, help="result: model_card.md")
+    flag("--threads", type=int, default=1, help="CPU threads (the last bits depend on it)")
+    flag("--device", default="auto", help="auto (default), cpu, cuda or cuda:1")
+    flag("--workers", type=int, default=0, help="data workers; no influence on the result")
+    flag("--save-every", type=float, default=60, help="seconds between two states (default 60)")
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Run the training; 75 if a signal stopped it."""
+    arguments = parse_arguments()
+    try:
+        run_job(
+            arguments.spec,
+            dataset=arguments.dataset,
+            eval_dataset=arguments.eval_dataset,
+            init_weights=arguments.init_weights,
+            work_dir=arguments.work_dir,
+            paths=OutputPaths(
+                arguments.weights, arguments.metrics, arguments.config, arguments.card
+            ),
+            device=open_device(arguments.device, arguments.threads),
+            workers=arguments.workers,
+            save_every=arguments.save_every,
+        )
+    except Interrupted as stop:
+        print(f"{stop}; the state is saved, start again to go on", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    return 0
+
+
+if __name__ == "__main__":
+    run_cli(main)
