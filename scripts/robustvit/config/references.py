@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.plugins import available
+from robustvit.core.sources import SCRIPTS
 
 # Every value a recipe has to end up with, so that no default hides in the code.
 RECIPE_KEYS = {
@@ -20,6 +21,23 @@ RECIPE_KEYS = {
     "attack": "name steps step_factor step_size_255 random_start mode epsilon_schedule "
     "epsilon_warmup_epochs epsilon_zero_epochs",
 }
+TARGETS = [
+    "report",
+    "datasets",
+    "pretrain",
+    "finetune",
+    "evaluate",
+    "checkpoints",
+    "semantics",
+    "analyses",
+    "figures",
+    "tables",
+    "plan",
+    "pretrain_model",
+    "finetune_model",
+    "draw_rule_graph",
+    "render_html",
+]
 LEAST_LINF_255 = 0.25
 
 
@@ -45,6 +63,7 @@ def check_references(config: Mapping) -> None:
         _known_all(config, "experiments", entry["experiments"], f"gradients.{name}.experiments")
     for name, entry in config["tables"].items():
         _check_table(config, f"tables.{name}", entry)
+    _check_target_names(config)
     for section in ("tables", "figures"):
         _known_all(config, section, config["report"][section], f"report.{section}")
     _known_all(config, "experiments", config["report"]["evaluations"], "report.evaluations")
@@ -144,6 +163,19 @@ def _check_table(config: Mapping, where: str, entry: Mapping) -> None:
     _known_all(config, "experiments", entry.get("rows", []), f"{where}.rows")
     if entry.get("kind") == "semantics":
         known(config, "semantics", entry.get("semantics", ""), f"{where}.semantics")
+
+
+def _check_target_names(config: Mapping) -> None:
+    """Tables and figures are targets of the command line, so their names must be free."""
+    rules = {path.stem for path in SCRIPTS.glob("*.py")} | set(TARGETS)
+    for section, other in (("tables", {}), ("figures", config["tables"])):
+        for name in config[section]:
+            if name in rules or name in other:
+                taken = "a table" if name in other else "a stage"
+                raise UserError(
+                    f"{section}.{name}: {taken} has this name already, and both are targets of "
+                    f"the command line. Choose another, for instance {name}_{section[:-1]}."
+                )
 
 
 def check_plugins(config: Mapping) -> None:

@@ -10,10 +10,10 @@ from robustvit.core.errors import unknown_name
 
 
 def available(package: str) -> list[str]:
-    """Names of the plug-ins in `package`: its modules, without those that start with `_`."""
+    """Names of the plug-ins in `package`: its modules, without sub-packages and `_private` ones."""
     path = importlib.import_module(package).__path__
-    names = (module.name for module in pkgutil.iter_modules(path))
-    return sorted(name for name in names if not name.startswith("_"))
+    modules = [module for module in pkgutil.iter_modules(path) if not module.ispkg]
+    return sorted(module.name for module in modules if not module.name.startswith("_"))
 
 
 def load(package: str, name: str) -> ModuleType:

@@ -1,0 +1,147 @@
+"""Each class of mistake stops before any job, with a message that says where and what to do."""
+
+import pytest
+
+from robustvit.config.resolve import resolve
+from robustvit.core.errors import UserError
+
+
+def change(config, path, value):
+    """Set the value at a dotted path, making mappings on the way."""
+    *parents, last = path.split("/")
+    for key in parents:
+        config = config.setdefault(key, {})
+    config[last] = value
+
+
+LIGHT = "experiments/demo_light"
+CASES = {
+    "unknown top-level key": ("experimets", {}, ["experimets", 'mean "experiments"']),
+    "misspelt recipe key": (
+        "recipes/light/epoch",
+        3,
+        ["recipes.light.epoch: unknown key", 'Did you mean "epochs"?'],
+    ),
+    "misspelt nested key": (
+        "recipes/light/optimizer/weight_deacy",
+        0.1,
+        ["recipes.light.optimizer.weight_deacy", '"weight_decay"'],
+    ),
+    "wrong type": ("recipes/light/batch_size", "many", ["recipes.light.batch_size", "integer"]),
+    "unknown model": (
+        f"{LIGHT}/model",
+        "xcit_demo_p88",
+        ["experiments.demo_light.model", 'unknown model "xcit_demo_p88"', '"xcit_demo_p8"'],
+    ),
+    "unknown data set": (
+        f"{LIGHT}/dataset",
+        "demo_imagenet",
+        ["experiments.demo_light.dataset", "unknown dataset", "demo_imagenet4"],
+    ),
+    "unknown recipe": (
+        f"{LIGHT}/recipe",
+        "demo_lihgt",
+        ["experiments.demo_light.recipe", 'Did you mean "demo_light"?'],
+    ),
+    "unknown protocol": (
+        f"{LIGHT}/evaluate",
+        ["autoatack"],
+        ["experiments.demo_light.evaluate", 'Did you mean "autoattack"?'],
+    ),
+    "unknown initial experiment": (
+        "experiments/demo_cifar10/init",
+        {"experiment": "demo_esp8"},
+        ["experiments.demo_cifar10.init.experiment", 'Did you mean "demo_eps8"?'],
+    ),
+    "unknown plug-in": (
+        "models/xcit_demo_p8/family",
+        "xcitt",
+        ["models.xcit_demo_p8.family", 'Did you mean "xcit"?'],
+    ),
+    "unknown loss": ("recipes/light/loss/name", "trade", ["recipes.light.loss", '"trades"']),
+    "negative radius": (
+        f"{LIGHT}/threat",
+        {"norm": "linf", "epsilon_255": -4},
+        ["experiments.demo_light.threat", "-4"],
+    ),
+    "radius beyond the pixel range": (
+        f"{LIGHT}/threat",
+        {"norm": "linf", "epsilon_255": 300},
+        ["experiments.demo_light.threat", "300", "255"],
+    ),
+    "radius in pixel units": (
+        f"{LIGHT}/threat",
+        {"norm": "linf", "epsilon_255": 0.0314},
+        ["experiments.demo_light.threat.epsilon_255", "write 8.01", "1/255"],
+    ),
+    "adversarial recipe without a threat": (
+        f"{LIGHT}/threat",
+        None,
+        ["experiments.demo_light.threat", "epsilon_255: 4"],
+    ),
+    "unknown table": ("report/tables", ["demo_recipe"], ["report.tables", '"demo_recipes"']),
+    "unknown figure": ("report/figures", ["rule_grahp"], ["report.figures", '"rule_graph"']),
+    "data set without statistics": (
+        "experiments/demo_flowers/recipe",
+        "demo_finetune_cifar",
+        ["datasets.demo_flowers.normalization", "Example"],
+    ),
+    "neither recipe nor weights": (
+        "experiments/new",
+        {"label": "New", "model": "xcit_demo_p8", "dataset": "cifar10"},
+        ["experiments.new", "recipe: light"],
+    ),
+    "both recipe and weights": (
+        f"{LIGHT}/weights",
+        {"checkpoint": "cifar10_resnet18"},
+        ["experiments.demo_light", "both"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_mistake_is_named(demo, case):
+    path, value, expected = CASES[case]
+    change(demo, path, value)
+    with pytest.raises(UserError) as caught:
+        check_everything(resolve(demo))
+    for text in expected:
+        assert text in str(caught.value)
+
+
+def check_everything(config):
+    """What the workflow does with a resolved configuration at planning time."""
+    from robustvit.config import specs
+
+    for name in config["experiments"]:
+        specs.model_spec(config, name)
+
+
+def test_experiment_that_starts_from_itself(demo):
+    demo["experiments"]["demo_eps8"]["init"] = {"experiment": "demo_eps8"}
+    with pytest.raises(UserError, match="demo_eps8 → demo_eps8 is a circle"):
+        resolve(demo)
+
+
+def test_circle_of_two_experiments(demo):
+    demo["experiments"]["demo_eps8"]["init"] = {"experiment": "demo_cifar10"}
+    with pytest.raises(UserError, match="circle"):
+        resolve(demo)
+
+
+def test_recipe_that_extends_itself(demo):
+    demo["recipes"]["base"]["extends"] = "light"
+    with pytest.raises(UserError, match=r"recipes\.base\.extends.*circle"):
+        resolve(demo)
+
+
+def test_table_with_the_name_of_a_rule(demo):
+    demo["tables"]["evaluate_model"] = demo["tables"]["demo_recipes"]
+    with pytest.raises(UserError, match=r"tables\.evaluate_model"):
+        resolve(demo)
+
+
+def test_recipe_without_a_base_says_what_is_missing(demo):
+    del demo["recipes"]["light"]["extends"]
+    with pytest.raises(UserError, match=r"recipes\.light\.\w+: is missing"):
+        resolve(demo)
