@@ -16,6 +16,18 @@ rule accumulate_gradients:
         weights=lambda wildcards: evaluated_weights(wildcards.experiment),
     output:
         f"{R}/gradients/{{analysis}}/{{experiment}}.npz",
+    log:
+        f"{R}/logs/accumulate_gradients/{{analysis}}-{{experiment}}.log",
+    benchmark:
+        f"{R}/benchmarks/accumulate_gradients/{{analysis}}-{{experiment}}.tsv"
+    wildcard_constraints:
+        analysis=names_regex(CONFIG["gradients"]),
+        experiment=names_regex(EXPERIMENTS),
+    threads: CONFIG["compute"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=1,
     params:
         spec=spec_of(
             lambda name, experiment: specs.gradients_spec(CONFIG, name, experiment),
@@ -23,18 +35,6 @@ rule accumulate_gradients:
             "experiment",
         ),
         device=CONFIG["compute"]["device"],
-    wildcard_constraints:
-        analysis=names_regex(CONFIG["gradients"]),
-        experiment=names_regex(EXPERIMENTS),
-    log:
-        f"{R}/logs/accumulate_gradients/{{analysis}}-{{experiment}}.log",
-    benchmark:
-        f"{R}/benchmarks/accumulate_gradients/{{analysis}}-{{experiment}}.tsv"
-    threads: CONFIG["compute"]["threads"]
-    resources:
-        mem_mb=4000,
-        runtime=120,
-        gpu=1,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"

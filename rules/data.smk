@@ -11,8 +11,6 @@ rule fetch_source:
         code=lambda wildcards: code("fetch_source.py", inputs.source_plugin(wildcards.source)),
     output:
         f"{SOURCES}/{{source}}/source.json",
-    params:
-        spec=spec_of(lambda source: inputs.fetch_spec(CONFIG, source), "source"),
     log:
         f"{R}/logs/fetch_source/{{source}}.log",
     benchmark:
@@ -20,6 +18,8 @@ rule fetch_source:
     resources:
         mem_mb=2000,
         runtime=120,
+    params:
+        spec=spec_of(lambda source: inputs.fetch_spec(CONFIG, source), "source"),
     shell:
         "python {input.script} --spec {params.spec:q} --output {output:q} >{log:q} 2>&1"
 
@@ -31,8 +31,6 @@ rule make_stand_in:
         cifar10=f"{SOURCES}/cifar10/source.json",
     output:
         f"{R}/stand_ins/{{source}}/source.json",
-    params:
-        spec=spec_of(lambda source: inputs.stand_in_spec(CONFIG, source), "source"),
     log:
         f"{R}/logs/make_stand_in/{{source}}.log",
     benchmark:
@@ -40,6 +38,8 @@ rule make_stand_in:
     resources:
         mem_mb=2000,
         runtime=60,
+    params:
+        spec=spec_of(lambda source: inputs.stand_in_spec(CONFIG, source), "source"),
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -57,17 +57,17 @@ rule build_dataset:
         source=lambda wildcards: source_json(wildcards.dataset),
     output:
         f"{R}/datasets/{{dataset}}/manifest.json",
-    params:
-        spec=spec_of(lambda dataset: specs.build_spec(CONFIG, dataset), "dataset"),
-    wildcard_constraints:
-        dataset=names_regex(CONFIG["datasets"]),
     log:
         f"{R}/logs/build_dataset/{{dataset}}.log",
     benchmark:
         f"{R}/benchmarks/build_dataset/{{dataset}}.tsv"
+    wildcard_constraints:
+        dataset=names_regex(CONFIG["datasets"]),
     resources:
         mem_mb=4000,
         runtime=600,
+    params:
+        spec=spec_of(lambda dataset: specs.build_spec(CONFIG, dataset), "dataset"),
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"

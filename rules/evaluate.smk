@@ -12,6 +12,21 @@ rule evaluate_model:
         weights=lambda wildcards: evaluated_weights(wildcards.experiment),
     output:
         f"{R}/eval/{{experiment}}/shards/{{protocol}}/{{index}}-of-{{count}}.parquet",
+    log:
+        f"{R}/logs/evaluate_model/{{experiment}}-{{protocol}}-{{index}}-of-{{count}}.log",
+    benchmark:
+        f"{R}/benchmarks/evaluate_model/{{experiment}}-{{protocol}}-{{index}}-of-{{count}}.tsv"
+    wildcard_constraints:
+        experiment=names_regex(EXPERIMENTS),
+        protocol=names_regex(CONFIG["protocols"]),
+        index=r"\d+",
+        count=r"\d+",
+    priority: 5
+    threads: CONFIG["compute"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=480,
+        gpu=1,
     params:
         spec=spec_of(
             lambda name, protocol, index, count: specs.evaluate_spec(
@@ -24,21 +39,6 @@ rule evaluate_model:
         ),
         work=f"{R}/work/evaluate/{{experiment}}/{{protocol}}",
         device=CONFIG["compute"]["device"],
-    wildcard_constraints:
-        experiment=names_regex(EXPERIMENTS),
-        protocol=names_regex(CONFIG["protocols"]),
-        index=r"\d+",
-        count=r"\d+",
-    log:
-        f"{R}/logs/evaluate_model/{{experiment}}-{{protocol}}-{{index}}-of-{{count}}.log",
-    benchmark:
-        f"{R}/benchmarks/evaluate_model/{{experiment}}-{{protocol}}-{{index}}-of-{{count}}.tsv"
-    threads: CONFIG["compute"]["threads"]
-    priority: 5
-    resources:
-        mem_mb=4000,
-        runtime=480,
-        gpu=1,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -60,22 +60,22 @@ rule gather_evaluation:
     output:
         rows=f"{R}/eval/{{experiment}}/{{protocol}}.parquet",
         summary=f"{R}/eval/{{experiment}}/{{protocol}}.json",
+    log:
+        f"{R}/logs/gather_evaluation/{{experiment}}-{{protocol}}.log",
+    benchmark:
+        f"{R}/benchmarks/gather_evaluation/{{experiment}}-{{protocol}}.tsv"
+    wildcard_constraints:
+        experiment=names_regex(EXPERIMENTS),
+        protocol=names_regex(CONFIG["protocols"]),
+    resources:
+        mem_mb=1000,
+        runtime=30,
     params:
         spec=spec_of(
             lambda name, protocol: specs.gather_spec(CONFIG, name, protocol, STAND_IN),
             "experiment",
             "protocol",
         ),
-    wildcard_constraints:
-        experiment=names_regex(EXPERIMENTS),
-        protocol=names_regex(CONFIG["protocols"]),
-    log:
-        f"{R}/logs/gather_evaluation/{{experiment}}-{{protocol}}.log",
-    benchmark:
-        f"{R}/benchmarks/gather_evaluation/{{experiment}}-{{protocol}}.tsv"
-    resources:
-        mem_mb=1000,
-        runtime=30,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"

@@ -11,16 +11,16 @@ use rule pretrain_model as finetune_model with:
         dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["dataset"]),
         eval_dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"]),
         init=initial_weights,
+    log:
+        f"{R}/logs/finetune_model/{{experiment}}.log",
+    benchmark:
+        f"{R}/benchmarks/finetune_model/{{experiment}}.tsv"
+    wildcard_constraints:
+        experiment=names_regex(inputs.finetuned(CONFIG)),
+    priority: 20
     params:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
         init=lambda wildcards, input: f"--init-weights {input.init}",
         work=f"{R}/work/train/{{experiment}}",
         device=CONFIG["compute"]["device"],
         workers=CONFIG["compute"]["workers"],
-    wildcard_constraints:
-        experiment=names_regex(inputs.finetuned(CONFIG)),
-    log:
-        f"{R}/logs/finetune_model/{{experiment}}.log",
-    benchmark:
-        f"{R}/benchmarks/finetune_model/{{experiment}}.tsv"
-    priority: 20

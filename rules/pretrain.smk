@@ -18,25 +18,25 @@ rule pretrain_model:
         metrics=f"{R}/train/{{experiment}}/metrics.csv",
         config=f"{R}/train/{{experiment}}/config.yaml",
         card=f"{R}/train/{{experiment}}/model_card.md",
+    log:
+        f"{R}/logs/pretrain_model/{{experiment}}.log",
+    benchmark:
+        f"{R}/benchmarks/pretrain_model/{{experiment}}.tsv"
+    wildcard_constraints:
+        experiment=names_regex(inputs.pretrained(CONFIG)),
+    priority: 10
+    threads: CONFIG["compute"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=1440,
+        gpu=1,
+        tpu=1,
     params:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
         init="",
         work=f"{R}/work/train/{{experiment}}",
         device=CONFIG["compute"]["device"],
         workers=CONFIG["compute"]["workers"],
-    wildcard_constraints:
-        experiment=names_regex(inputs.pretrained(CONFIG)),
-    log:
-        f"{R}/logs/pretrain_model/{{experiment}}.log",
-    benchmark:
-        f"{R}/benchmarks/pretrain_model/{{experiment}}.tsv"
-    threads: CONFIG["compute"]["threads"]
-    priority: 10
-    resources:
-        mem_mb=4000,
-        runtime=1440,
-        gpu=1,
-        tpu=1,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -62,16 +62,16 @@ rule import_checkpoint:
         ),
     output:
         f"{R}/checkpoints/{{checkpoint}}/weights.safetensors",
-    params:
-        spec=spec_of(lambda name: specs.checkpoint_spec(CONFIG, name), "checkpoint"),
-    wildcard_constraints:
-        checkpoint=names_regex(CONFIG["checkpoints"]),
     log:
         f"{R}/logs/import_checkpoint/{{checkpoint}}.log",
     benchmark:
         f"{R}/benchmarks/import_checkpoint/{{checkpoint}}.tsv"
+    wildcard_constraints:
+        checkpoint=names_regex(CONFIG["checkpoints"]),
     resources:
         mem_mb=4000,
         runtime=60,
+    params:
+        spec=spec_of(lambda name: specs.checkpoint_spec(CONFIG, name), "checkpoint"),
     shell:
         "python {input.script} --spec {params.spec:q} --output {output:q} >{log:q} 2>&1"

@@ -8,26 +8,24 @@ Writes: <run>/tables/, <run>/figures/, <run>/summary.json, <run>/report.pdf, <ru
 rule make_table:
     input:
         script="scripts/make_table.py",
-        code=lambda wildcards: code(
-            "make_table.py", inputs.table_plugin(CONFIG, wildcards.table)
-        ),
+        code=lambda wildcards: code("make_table.py", inputs.table_plugin(CONFIG, wildcards.table)),
         results=lambda wildcards: table_files(wildcards.table),
         published=CONFIG["paths"]["published"],
     output:
         json=f"{R}/tables/{{table}}.json",
         csv=f"{R}/tables/{{table}}.csv",
-    params:
-        spec=spec_of(lambda name: reports.table_spec(CONFIG, name), "table"),
-        root=R,
-    wildcard_constraints:
-        table=names_regex(CONFIG["tables"]),
     log:
         f"{R}/logs/make_table/{{table}}.log",
     benchmark:
         f"{R}/benchmarks/make_table/{{table}}.tsv"
+    wildcard_constraints:
+        table=names_regex(CONFIG["tables"]),
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        spec=spec_of(lambda name: reports.table_spec(CONFIG, name), "table"),
+        root=R,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -46,9 +44,6 @@ rule draw_rule_graph:
         ],
     output:
         f"{R}/rulegraph.dot",
-    params:
-        configfiles=[os.path.relpath(path) for path in workflow.overwrite_configfiles],
-        target=f"{R}/summary.json",
     log:
         f"{R}/logs/draw_rule_graph.log",
     benchmark:
@@ -56,6 +51,9 @@ rule draw_rule_graph:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        configfiles=[os.path.relpath(path) for path in workflow.overwrite_configfiles],
+        target=f"{R}/summary.json",
     shell:
         "python -m snakemake --profile none --nolock --rulegraph dot --forceall"
         " --configfile workflow_config.yaml {params.configfiles:q}"
@@ -79,19 +77,19 @@ rule make_figure:
             labels={"figure": "{figure}"},
         ),
         data=f"{R}/figures/{{figure}}.json",
-    params:
-        spec=spec_of(lambda name: reports.figure_spec(CONFIG, name), "figure"),
-        root=R,
-        stem=f"{R}/figures/{{figure}}",
-    wildcard_constraints:
-        figure=names_regex(CONFIG["figures"]),
     log:
         f"{R}/logs/make_figure/{{figure}}.log",
     benchmark:
         f"{R}/benchmarks/make_figure/{{figure}}.tsv"
+    wildcard_constraints:
+        figure=names_regex(CONFIG["figures"]),
     resources:
         mem_mb=2000,
         runtime=10,
+    params:
+        spec=spec_of(lambda name: reports.figure_spec(CONFIG, name), "figure"),
+        root=R,
+        stem=f"{R}/figures/{{figure}}",
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -108,15 +106,10 @@ rule write_summary:
         figures=report_files("figures", "json"),
         evaluations=evaluations(inputs.report_experiments(CONFIG)),
         datasets=[manifest(name) for name in inputs.report_datasets(CONFIG)],
-        trained=[
-            f"{R}/train/{name}/metrics.csv" for name in inputs.report_trainings(CONFIG)
-        ],
+        trained=[f"{R}/train/{name}/metrics.csv" for name in inputs.report_trainings(CONFIG)],
         published=CONFIG["paths"]["published"],
     output:
         f"{R}/summary.json",
-    params:
-        spec=lambda wildcards: specs.to_json(reports.report_spec(CONFIG)),
-        root=R,
     log:
         f"{R}/logs/write_summary.log",
     benchmark:
@@ -124,6 +117,9 @@ rule write_summary:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        spec=lambda wildcards: specs.to_json(reports.report_spec(CONFIG)),
+        root=R,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -146,9 +142,6 @@ rule render_report:
             caption="../reports/captions/report.rst",
             category="Report",
         ),
-    params:
-        spec=lambda wildcards: specs.to_json(reports.report_spec(CONFIG)),
-        root=R,
     log:
         f"{R}/logs/render_report.log",
     benchmark:
@@ -156,6 +149,9 @@ rule render_report:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        spec=lambda wildcards: specs.to_json(reports.report_spec(CONFIG)),
+        root=R,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -172,8 +168,6 @@ rule render_html:
         rules=rules.draw_rule_graph.input.rules,
     output:
         f"{R}/report.html",
-    params:
-        configfiles=rules.draw_rule_graph.params.configfiles,
     log:
         f"{R}/logs/render_html.log",
     benchmark:
@@ -181,6 +175,8 @@ rule render_html:
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        configfiles=rules.draw_rule_graph.params.configfiles,
     shell:
         "python -m snakemake --profile none --nolock --report {output:q}"
         " --configfile workflow_config.yaml {params.configfiles:q}"

@@ -16,6 +16,19 @@ rule make_perturbations:
     output:
         manifest=f"{R}/semantics/{{analysis}}/{{generator}}/manifest.json",
         examples=f"{R}/semantics/{{analysis}}/{{generator}}/examples.npz",
+    log:
+        f"{R}/logs/make_perturbations/{{analysis}}-{{generator}}.log",
+    benchmark:
+        f"{R}/benchmarks/make_perturbations/{{analysis}}-{{generator}}.tsv"
+    wildcard_constraints:
+        analysis=names_regex(CONFIG["semantics"]),
+        generator=names_regex(EXPERIMENTS),
+    priority: 5
+    threads: CONFIG["compute"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=480,
+        gpu=1,
     params:
         spec=spec_of(
             lambda name, generator: specs.perturb_spec(CONFIG, name, generator, STAND_IN),
@@ -23,19 +36,6 @@ rule make_perturbations:
             "generator",
         ),
         device=CONFIG["compute"]["device"],
-    wildcard_constraints:
-        analysis=names_regex(CONFIG["semantics"]),
-        generator=names_regex(EXPERIMENTS),
-    log:
-        f"{R}/logs/make_perturbations/{{analysis}}-{{generator}}.log",
-    benchmark:
-        f"{R}/benchmarks/make_perturbations/{{analysis}}-{{generator}}.tsv"
-    threads: CONFIG["compute"]["threads"]
-    priority: 5
-    resources:
-        mem_mb=4000,
-        runtime=480,
-        gpu=1,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -59,6 +59,19 @@ rule classify_perturbations:
     output:
         rows=f"{R}/semantics/{{analysis}}/{{generator}}/{{classifier}}.parquet",
         summary=f"{R}/semantics/{{analysis}}/{{generator}}/{{classifier}}.json",
+    log:
+        f"{R}/logs/classify_perturbations/{{analysis}}-{{generator}}-{{classifier}}.log",
+    benchmark:
+        f"{R}/benchmarks/classify_perturbations/{{analysis}}-{{generator}}-{{classifier}}.tsv"
+    wildcard_constraints:
+        analysis=names_regex(CONFIG["semantics"]),
+        generator=names_regex(EXPERIMENTS),
+        classifier=names_regex(EXPERIMENTS),
+    threads: CONFIG["compute"]["threads"]
+    resources:
+        mem_mb=4000,
+        runtime=120,
+        gpu=1,
     params:
         spec=spec_of(
             lambda name, generator, classifier: specs.classify_spec(
@@ -69,19 +82,6 @@ rule classify_perturbations:
             "classifier",
         ),
         device=CONFIG["compute"]["device"],
-    wildcard_constraints:
-        analysis=names_regex(CONFIG["semantics"]),
-        generator=names_regex(EXPERIMENTS),
-        classifier=names_regex(EXPERIMENTS),
-    log:
-        f"{R}/logs/classify_perturbations/{{analysis}}-{{generator}}-{{classifier}}.log",
-    benchmark:
-        f"{R}/benchmarks/classify_perturbations/{{analysis}}-{{generator}}-{{classifier}}.tsv"
-    threads: CONFIG["compute"]["threads"]
-    resources:
-        mem_mb=4000,
-        runtime=120,
-        gpu=1,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"

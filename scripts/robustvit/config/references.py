@@ -21,23 +21,11 @@ RECIPE_KEYS = {
     "attack": "name steps step_factor step_size_255 random_start mode epsilon_schedule "
     "epsilon_warmup_epochs epsilon_zero_epochs",
 }
-TARGETS = [
-    "report",
-    "datasets",
-    "pretrain",
-    "finetune",
-    "evaluate",
-    "checkpoints",
-    "semantics",
-    "analyses",
-    "figures",
-    "tables",
-    "plan",
-    "pretrain_model",
-    "finetune_model",
-    "draw_rule_graph",
-    "render_html",
-]
+TARGETS = (  # rules whose names are not those of scripts
+    *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
+    *("analyses", "figures", "tables", "plan"),
+    *("pretrain_model", "finetune_model", "draw_rule_graph", "render_html"),
+)
 LEAST_LINF_255 = 0.25
 
 

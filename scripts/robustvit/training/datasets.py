@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from robustvit.core.errors import unknown_name
-from robustvit.data.reading import TfdsImages, select_examples
-from robustvit.data.transforms import eval_transform, train_transform
-from robustvit.training.loading import EvaluationExamples, Images, TrainExamples
+from robustvit.data.augmentation import train_transform
+from robustvit.data.reading import TfdsImages
+from robustvit.data.selection import selected_indices
+from robustvit.training.loading import EvaluationExamples, TrainExamples
 from robustvit.training.sampling import split_holdout
 
 SELECTIONS = ("last", "holdout", "test")
@@ -45,27 +46,26 @@ def open_data(spec: dict, train_manifest: Path, eval_manifest: Path) -> Training
     Raises:
         UserError: for an unknown selection or an impossible hold-out.
     """
-    recipe, seed = spec["recipe"], spec["seed"]
+    recipe, seed, read = spec["recipe"], spec["seed"], spec["dataset"]
     if recipe["selection"] not in SELECTIONS:
         raise unknown_name("selection", recipe["selection"], SELECTIONS, "recipe.selection")
-    images = TfdsImages(train_manifest, spec["dataset"])
-    transform = train_transform(recipe["augmentation"], spec["dataset"]["image_size"])
+    images = TfdsImages(train_manifest, read)
+    transform = train_transform(recipe["augmentation"], read["image_size"])
     train = TrainExamples(images, transform, seed)
-    indices = choose(images, recipe.get("max_train_examples"), spec["dataset"])
+    indices = _choose(images, recipe.get("max_train_examples"), read)
     if recipe["selection"] == "holdout":
-        indices, held_out = split_holdout(
-            indices, images.ids, recipe.get("holdout_fraction") or 0.0, spec["dataset"]["name"]
+        fraction = recipe.get("holdout_fraction") or 0.0
+        indices, held_out = split_holdout(indices, images.ids, fraction, read["name"])
+        return TrainingData(
+            train, indices, EvaluationExamples(images, read, seed), held_out, "holdout"
         )
-        evaluation = EvaluationExamples(images, eval_transform(spec["dataset"]), seed)
-        return TrainingData(train, indices, evaluation, held_out, "holdout")
     others = TfdsImages(eval_manifest, spec["eval_dataset"])
-    evaluation = EvaluationExamples(others, eval_transform(spec["eval_dataset"]), seed)
-    chosen = choose(others, recipe.get("evaluate_examples"), spec["eval_dataset"])
+    chosen = _choose(others, recipe.get("evaluate_examples"), spec["eval_dataset"])
+    evaluation = EvaluationExamples(others, spec["eval_dataset"], seed)
     return TrainingData(train, indices, evaluation, chosen, "test")
 
 
-def choose(images: Images, count: int | None, dataset: dict) -> np.ndarray:
-    """Pick a class-balanced subset of `count` examples, or all; always the same ones."""
-    if count is None or count >= len(images):
-        return np.arange(len(images))
-    return select_examples(images.labels, count, f"{dataset['name']}:{dataset['split']}")
+def _choose(images: TfdsImages, count: int | None, spec: dict) -> np.ndarray:
+    """Pick `count` examples (all if there are not more), balanced over classes."""
+    count = None if count is None else min(count, len(images))
+    return selected_indices(images.labels, {**spec, "num_examples": count})

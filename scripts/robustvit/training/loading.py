@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,62 +10,65 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from robustvit.core.seeding import derive_seed
-from robustvit.data.transforms import apply_seeded
+from robustvit.data.augmentation import TrainTransform, apply_seeded_batch
+from robustvit.data.evaluation_images import load_batch
+from robustvit.data.reading import TfdsImages
 from robustvit.training.interruption import ignore_interruptions
 from robustvit.training.sampling import BatchSchedule, Key
 
 CACHE_BYTES = 512 * 2**20
-Sample = tuple[Tensor, int, int]
-
-
-class Images(Protocol):
-    """What the engine needs of a data set (`robustvit.data.reading.TfdsImages` is one)."""
-
-    ids: Sequence[str]
-    labels: np.ndarray
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> tuple[np.ndarray, int]: ...
+Loaded = tuple[Tensor, Tensor, Tensor]
+"""Images float32 [B, 3, H, W] in [0, 1], labels int64 [B], seeds of the attack noise int64 [B]."""
 
 
 class TrainExamples(Dataset):
-    """Augmented examples by (epoch, index); their randomness depends on seed, epoch and id only."""
+    """Augmented examples; the randomness of each depends on seed, epoch and its id only.
 
-    def __init__(self, images: Images, transform: Callable, seed: int) -> None:
+    Args:
+        images: the data set.
+        transform: augmentation of the recipe.
+        seed: of the experiment.
+    """
+
+    def __init__(self, images: TfdsImages, transform: TrainTransform, seed: int) -> None:
         self.images, self.transform, self.seed = images, transform, seed
 
-    def __getitem__(self, key: Key) -> list[Sample]:
-        """Return (float32 [3, H, W] in [0, 1], label, seed of the attack noise) for each view."""
-        epoch, index = key
-        pixels, label = self.images[index]
-        example = self.images.ids[index]
-        augment_seed = derive_seed(self.seed, epoch, example, "augment")
-        views = apply_seeded(self.transform, pixels, augment_seed)
-        views = [views] if views.ndim == 3 else list(views)
-        seeds = [derive_seed(self.seed, epoch, example, "attack", i) for i in range(len(views))]
-        return [(view, label, seed) for view, seed in zip(views, seeds, strict=True)]
+    def __getitems__(self, keys: list[Key]) -> Loaded:
+        """Load a batch of (epoch, index); with several views per image all first views go first.
+
+        timm orders its split batches like this; MixUp, which mixes the batch with its reverse,
+        then meets two views of one image at most once.
+        """
+        indices = [index for _, index in keys]
+        names = [(epoch, self.images.ids[index]) for epoch, index in keys]
+        augment_seeds = [derive_seed(self.seed, *name, "augment") for name in names]
+        views = apply_seeded_batch(self.transform, self.images.images(indices), augment_seeds)
+        views = [views] if isinstance(views, Tensor) else views
+        labels = torch.from_numpy(self.images.labels[indices].astype(np.int64))
+        seeds = [
+            derive_seed(self.seed, *name, "attack", view)
+            for view in range(len(views))
+            for name in names
+        ]
+        return torch.cat(views), labels.repeat(len(views)), torch.tensor(seeds)
 
 
 class EvaluationExamples(Dataset):
-    """Examples by index; the seed of the attack noise is the same at every evaluation."""
+    """Examples as the evaluation sees them; their attack noise is the same every time.
 
-    def __init__(self, images: Images, transform: Callable, seed: int) -> None:
-        self.images, self.transform, self.seed = images, transform, seed
+    Args:
+        images: the data set.
+        spec: DATASET_READ with the evaluation's transform.
+        seed: of the experiment.
+    """
 
-    def __getitem__(self, index: int) -> list[Sample]:
-        """Return (float32 [3, H, W] in [0, 1], label, seed of the attack noise)."""
-        pixels, label = self.images[index]
-        seed = derive_seed(self.seed, self.images.ids[index], "evaluate")
-        return [(self.transform(pixels), label, seed)]
+    def __init__(self, images: TfdsImages, spec: dict, seed: int) -> None:
+        self.images, self.spec, self.seed = images, spec, seed
 
-
-def collate(samples: Sequence[list[Sample]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Stack samples to images [B, 3, H, W], labels int64 [B] and seeds int64 [B]."""
-    # View after view, as timm's split batches are: MixUp never pairs two views of one image then.
-    flat = [sample for view in zip(*samples, strict=True) for sample in view]
-    images, labels, seeds = zip(*flat, strict=True)
-    return torch.stack(images), torch.tensor(labels), torch.tensor(seeds)
+    def __getitems__(self, indices: list[int]) -> Loaded:
+        """Load a batch by index."""
+        seeds = [derive_seed(self.seed, self.images.ids[index], "evaluate") for index in indices]
+        return *load_batch(self.images, self.spec, indices), torch.tensor(seeds)
 
 
 def train_loader(examples: TrainExamples, schedule: BatchSchedule, workers: int) -> DataLoader:
@@ -88,17 +90,16 @@ class EvaluationLoader:
         self, examples: EvaluationExamples, indices: Sequence[int], batch_size: int, workers: int
     ) -> None:
         self.examples, self.workers = examples, workers
-        pieces = range(0, len(indices), batch_size)
-        chosen = [int(index) for index in np.asarray(indices)]
-        self.batches = [chosen[start : start + batch_size] for start in pieces]
-        self.count = len(chosen)
-        self._cache: list[tuple[Tensor, Tensor, Tensor]] | None = None
+        chosen = [int(index) for index in indices]
+        starts = range(0, len(chosen), batch_size)
+        self.batches = [chosen[start : start + batch_size] for start in starts]
+        self._cache: list[Loaded] | None = None
 
-    def __iter__(self) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    def __iter__(self) -> Iterator[Loaded]:
         if self._cache is not None:
             yield from self._cache
             return
-        seen: list[tuple[Tensor, Tensor, Tensor]] = []
+        seen: list[Loaded] = []
         size = 0
         for batch in _loader(self.examples, self.batches, self.workers):
             size += batch[0].nbytes
@@ -108,16 +109,21 @@ class EvaluationLoader:
         self._cache = seen if len(seen) == len(self.batches) else None
 
 
-def _loader(examples: Dataset, batches: object, workers: int) -> DataLoader:
+def _loader(examples: Dataset, batches: Iterable, workers: int) -> DataLoader:
     # An own generator, or the loader would draw from (and so advance) the global random state.
     # Workers are started afresh: a data set that was read before a fork crashes in the child.
     return DataLoader(
         examples,
         batch_sampler=batches,
         num_workers=workers,
-        collate_fn=collate,
+        collate_fn=_as_loaded,
         generator=torch.Generator(),
         multiprocessing_context="forkserver" if workers else None,
         worker_init_fn=ignore_interruptions if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _as_loaded(batch: Loaded) -> Loaded:
+    """Nothing is left to collate: the data sets load whole batches."""
+    return batch

@@ -39,7 +39,7 @@ def write_outputs(plan: Plan, run: Run, paths: OutputPaths, inputs: dict[str, st
     write_metrics(paths.metrics, run.rows, selected=epoch)
     files.write_yaml(paths.config, record)
     files.write_text(paths.card, model_card(record, run.rows[epoch]))
-    save_weights(paths.weights, run.evaluated_model, weights_metadata(plan.spec, epoch))
+    save_weights(paths.weights, run.evaluated_model, weights_metadata(plan, epoch))
 
 
 def select_epoch(plan: Plan, run: Run) -> int:
@@ -50,13 +50,14 @@ def select_epoch(plan: Plan, run: Run) -> int:
     return run.best["epoch"]
 
 
-def weights_metadata(spec: dict, epoch: int) -> dict[str, str]:
+def weights_metadata(plan: Plan, epoch: int) -> dict[str, str]:
     """Strings for the header of the weights file: a function of the spec, never of the time."""
+    spec = plan.spec
     return {
         "format": "pt",
         "experiment": spec["experiment"],
         "model": json.dumps(spec["model"], sort_keys=True),
-        "classes": json.dumps(spec["dataset"].get("classes"), ensure_ascii=True),
+        "classes": json.dumps(list(plan.data.train.images.classes)),
         "dataset": spec["dataset"]["name"],
         "threat": json.dumps(spec.get("threat"), sort_keys=True),
         "selection": spec["recipe"]["selection"],
