@@ -1,0 +1,132 @@
+"""Everything the report prints, as strings: the template only places it."""
+
+from __future__ import annotations
+
+from robustvit.core.progress import format_seconds
+from robustvit.reporting.display_methods import (
+    display_datasets,
+    display_experiments,
+    display_protocol,
+)
+from robustvit.reporting.display_tables import display_table
+from robustvit.reporting.formatting import count, flatten
+
+FOLLOW = {
+    "code": "Where the thesis and its released code differ, this run follows the released code.",
+    "thesis": "Where the thesis and its released code differ, this run follows the thesis.",
+}
+
+
+def build_display(spec: dict, summary: dict) -> dict:
+    """Turn the report's settings and the run's summary into what the template prints."""
+    tables = [summary["tables"][n] for n in spec.get("tables") or [] if n in summary["tables"]]
+    return {
+        "title": summary["title"],
+        "name": summary["name"],
+        "commit": _short(summary["provenance"]["commits"]),
+        "abstract": summary["abstract"],
+        "notes": summary["notes"],
+        "follow": FOLLOW.get(summary.get("follow")),
+        "missing": summary["missing"],
+        "experiments": display_experiments(spec, summary),
+        "datasets": display_datasets(spec, summary),
+        "protocol": display_protocol(spec, summary),
+        "tables": [display_table(table, spec) for table in tables],
+        "figures": _figures(spec, summary),
+        "checks": _checks(spec, summary),
+        "stages": _stages(summary),
+        "provenance": _provenance(summary["provenance"]),
+        "settings": _settings(spec),
+    }
+
+
+def _short(commits: list[str]) -> str:
+    return ", ".join(commit[:12] + "+changes" * ("+" in commit) for commit in commits) or "unknown"
+
+
+def _figures(spec: dict, summary: dict) -> list[dict]:
+    shown = []
+    for figure in spec.get("figures") or []:
+        figure = figure if isinstance(figure, dict) else {"name": figure}
+        made = summary["figures"].get(figure["name"])
+        shown.append(
+            {
+                "name": figure["name"],
+                "title": figure.get("title") or figure["name"],
+                "caption": figure.get("caption") or "",
+                "alt": (made or {}).get("alt") or figure.get("title") or figure["name"],
+                "made": made is not None,
+            }
+        )
+    return shown
+
+
+def _checks(spec: dict, summary: dict) -> list[dict]:
+    """Group the checks by name: how many passed, and which did not."""
+    groups: dict[str, list[dict]] = {}
+    for check in summary["checks"]:
+        groups.setdefault(check["name"], []).append(check)
+    return [_check_group(name, checks) for name, checks in groups.items()]
+
+
+def _check_group(name: str, checks: list[dict]) -> dict:
+    judged = [check for check in checks if check["passed"] is not None]
+    failed = [check for check in judged if not check["passed"]]
+    details = [
+        f"{check['experiment']}, {check['protocol']}"
+        + (f": {check['detail']}" if check["detail"] else "")
+        for check in (failed or checks[:1])
+    ]
+    return {
+        "name": name,
+        "state": "failed" if failed else "passed" if judged else "for information",
+        "count": f"{len(judged) - len(failed)} of {len(judged)}" if judged else str(len(checks)),
+        "details": details if failed else [d.split(": ", 1)[1] for d in details if ": " in d],
+    }
+
+
+def _stages(summary: dict) -> list[list[str]]:
+    rows = [
+        [
+            stage["stage"],
+            count(stage["jobs"]),
+            format_seconds(stage["seconds"]),
+            format_seconds(stage["longest_seconds"]),
+            "–" if stage["memory_mb"] is None else f"{count(stage['memory_mb'])} MB",
+        ]
+        for stage in summary["stages"]
+    ]
+    if rows:
+        jobs = sum(stage["jobs"] for stage in summary["stages"])
+        total = sum(stage["seconds"] for stage in summary["stages"])
+        rows.append(["all stages", count(jobs), format_seconds(total), "", ""])
+    return rows
+
+
+def _provenance(found: dict) -> list[list[str]]:
+    versions = ", ".join(f"{name} {' / '.join(v)}" for name, v in found["versions"].items())
+    rows = [
+        ["Commit", ", ".join(found["commits"])],
+        ["Python", ", ".join(found["python"])],
+        ["Packages", versions],
+        ["Device", ", ".join(found["devices"])],
+        ["Processor", ", ".join(found["processors"])],
+        ["Seeds", ", ".join(map(str, found["seeds"]))],
+        ["Results read", count(found["results"])],
+        ["Published numbers", f"{found['published']['file']}, {found['published']['numbers']}"],
+        ["Summary written", f"{found['summary']['created']} by {found['summary']['commit']}"],
+    ]
+    return [[name, value or "unknown"] for name, value in rows]
+
+
+def _settings(spec: dict) -> list[dict]:
+    """All settings of each experiment, for the appendix."""
+    return [
+        {
+            "label": entry.get("label") or name,
+            "name": name,
+            "pairs": [list(p) for p in flatten({k: v for k, v in entry.items() if k != "label"})],
+        }
+        for name, entry in (spec.get("experiments") or {}).items()
+        if isinstance(entry, dict)
+    ]

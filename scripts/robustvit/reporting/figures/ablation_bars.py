@@ -1,0 +1,133 @@
+"""Clean and robust accuracy per experiment as bars with 95% intervals and the level of chance.
+
+options: {"rows": [{"experiment", "label"}],
+"protocols": [{"protocol", "metric", "label"}] or null for clean and AutoAttack}.
+Reads eval/<experiment>/<protocol>.json; an evaluation that was not run is written as such.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robustvit.core.errors import UserError
+from robustvit.reporting import style
+from robustvit.reporting.results import Results, proportion
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DEFAULT = (
+    {"protocol": "clean", "metric": "clean_top1", "label": "clean"},
+    {"protocol": "autoattack", "metric": "robust_top1", "label": "AutoAttack"},
+)
+BAR = 0.36
+CHANCE = "chance"
+SHOWS_MISSING = True  # an input that is not there is part of the figure, not an error
+
+
+def files(options: dict) -> list[str]:
+    """Files that the figure reads, relative to the results root; each may be missing."""
+    protocols = list(options.get("protocols") or DEFAULT)
+    return [
+        Results.evaluation_file(row["experiment"], protocol["protocol"])
+        for row in options["rows"]
+        for protocol in protocols
+    ]
+
+
+def read(options: dict, root: Path, extra: Path | None = None) -> dict:
+    """Read one measured proportion, or None, per row and protocol."""
+    results, protocols = Results(root), list(options.get("protocols") or DEFAULT)
+    measured, chances = [], []
+    for row in options["rows"]:
+        records = [results.evaluation(row["experiment"], p["protocol"]) for p in protocols]
+        measured.append(
+            [
+                record and proportion(record, p["metric"], row["experiment"])
+                for record, p in zip(records, protocols, strict=True)
+            ]
+        )
+        chances.append(next((r["chance"] for r in records if r and r.get("chance")), None))
+    if not any(any(row) for row in measured):
+        raise UserError(f"{root}: none of the evaluations that this figure shows was run yet.")
+    return {"protocols": protocols, "measured": measured, "chances": chances}
+
+
+def draw(spec: dict, inputs: dict) -> Figure:
+    """Draw a group of horizontal bars per experiment, the first at the top."""
+    protocols, rows = inputs["protocols"], spec["options"]["rows"]
+    step = BAR * len(protocols) + 0.3
+    figure = style.new_figure(style.TEXT_WIDTH, 0.75 + 0.52 * step * len(rows))
+    axes = figure.subplots()
+    for index, protocol in enumerate(protocols):
+        places = [row * step + index * BAR for row in range(len(rows))]
+        values = [row[index] for row in inputs["measured"]]
+        _draw_bars(axes, places, values, protocol, index)
+    middle = BAR * (len(protocols) - 1) / 2
+    labels = [style.wrap(row.get("label") or row["experiment"], 30) for row in rows]
+    axes.set_yticks([row * step + middle for row in range(len(rows))], labels)
+    axes.tick_params(axis="y", length=0, labelsize=9)
+    axes.invert_yaxis()
+    axes.spines["left"].set_visible(False)
+    _draw_chance(axes, inputs["chances"], step, middle, len(protocols))
+    axes.set_xlabel("top-1 accuracy in %, with 95% intervals")
+    axes.set_xlim(0, 109)  # room for the last value's text
+    axes.set_xticks(range(0, 101, 20))
+    handles, names = axes.get_legend_handles_labels()
+    order = sorted(range(len(names)), key=lambda index: names[index] == CHANCE)
+    figure.legend(
+        [handles[i] for i in order],
+        [names[i] for i in order],
+        loc="outside upper right",
+        ncols=len(names),
+    )
+    return figure
+
+
+def _draw_bars(axes: Axes, places: list, values: list, protocol: dict, index: int) -> None:
+    shown = [(place, value) for place, value in zip(places, values, strict=True) if value]
+    lengths = [100 * value["value"] for _, value in shown]
+    errors = [
+        [100 * (v["value"] - v["low"]) for _, v in shown],
+        [100 * (v["high"] - v["value"]) for _, v in shown],
+    ]
+    axes.barh(
+        [place for place, _ in shown],
+        lengths,
+        height=BAR * 0.88,
+        color=style.CYCLE[index % len(style.CYCLE)],
+        xerr=[[max(error, 0) for error in side] for side in errors],
+        error_kw={"ecolor": "black", "elinewidth": 0.8, "capsize": 2},
+        label=protocol.get("label") or protocol["protocol"],
+    )
+    for place, value in zip(places, values, strict=True):
+        end = 100 * value["high"] + 1.2 if value else 1
+        text = f"{100 * value['value']:.1f}" if value else "not run"
+        color = "black" if value else style.GREY
+        axes.text(end, place, text, va="center", fontsize=8, color=color)
+
+
+def _draw_chance(axes: Axes, chances: list, step: float, middle: float, bars: int) -> None:
+    """Mark guessing per group: groups may be of data sets with different numbers of classes."""
+    half, label = BAR * bars / 2 + 0.06, CHANCE
+    for row, chance in enumerate(chances):
+        if chance:
+            center = row * step + middle
+            ends = [center - half, center + half]
+            axes.plot([100 * chance] * 2, ends, ":", color="black", linewidth=1.2, label=label)
+            label = None
+
+
+def describe(spec: dict, inputs: dict) -> dict:
+    """Alternative text and the values of the bars."""
+    data, parts = [], []
+    for row, values in zip(spec["options"]["rows"], inputs["measured"], strict=True):
+        for protocol, value in zip(inputs["protocols"], values, strict=True):
+            name = protocol.get("label") or protocol["protocol"]
+            data.append({"experiment": row["experiment"], "protocol": protocol["protocol"]})
+            data[-1]["measured"] = value
+            text = f"{100 * value['value']:.1f} %" if value else "not run"
+            parts.append(f"{row.get('label') or row['experiment']}, {name}: {text}")
+    return {"alt": "Bars of top-1 accuracy. " + "; ".join(parts) + ".", "data": data}

@@ -1,0 +1,87 @@
+"""Clean and robust top-1 accuracy on the evaluation images over the epochs of training.
+
+options: {"experiments": [{"experiment", "label"}]}. Reads train/<experiment>/metrics.csv.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robustvit.core.errors import UserError
+from robustvit.reporting import style
+from robustvit.reporting.results import read_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PANELS = {"clean": "unchanged images", "robust": "under the attack used in training"}
+COLUMNS = {"clean": "eval_clean_top1", "robust": "eval_robust_top1"}
+
+
+def files(options: dict) -> list[str]:
+    """Files that the figure reads, relative to the results root."""
+    return [f"train/{entry['experiment']}/metrics.csv" for entry in options["experiments"]]
+
+
+def read(options: dict, root: Path, extra: Path | None = None) -> dict:
+    """Read one curve per experiment and panel: {"curves": [{"clean": (epochs, fractions), …}]}."""
+    curves = []
+    for file in files(options):
+        rows = read_table(root / file)
+        if not rows:
+            raise UserError(f"{root / file}: has no epochs; delete it and start again to make it.")
+        curves.append({panel: _curve(rows, name) for panel, name in COLUMNS.items()})
+    return {"curves": curves}
+
+
+def _curve(rows: list[dict], name: str) -> tuple[list[int], list[float]]:
+    points = [(i + 1, row.get(name)) for i, row in enumerate(rows)]  # after each epoch
+    points = [(epoch, value) for epoch, value in points if isinstance(value, float)]
+    return [epoch for epoch, _ in points], [value for _, value in points]
+
+
+def draw(spec: dict, inputs: dict) -> Figure:
+    """Draw two panels with one line per experiment and one legend for both."""
+    figure = style.new_figure(style.TEXT_WIDTH, 2.9)
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, (panel, title) in zip(axes, PANELS.items(), strict=True):
+        for index, entry in enumerate(spec["options"]["experiments"]):
+            epochs, values = inputs["curves"][index][panel]
+            label = entry.get("label") or entry["experiment"]
+            axis.plot(epochs, [100 * v for v in values], label=label, **_line(index, values))
+        _finish(axis, title)
+    axes[0].set_ylabel("top-1 accuracy in %")
+    handles, labels = axes[0].get_legend_handles_labels()
+    columns = 2 if max(map(len, labels)) > 24 else 3
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3)
+    return figure
+
+
+def _line(index: int, values: list[float]) -> dict:
+    return style.series_style(index) | {"marker": "o" if len(values) == 1 else ""}
+
+
+def _finish(axes: Axes, title: str) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title(title)
+    axes.set_xlabel("epochs of training")
+    axes.set_ylim(bottom=0)
+    axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
+    axes.grid(axis="y", color=style.LIGHT_GREY, linewidth=0.5)
+    axes.set_axisbelow(True)
+    if not any(len(line.get_xdata()) for line in axes.lines):
+        axes.text(0.5, 0.5, "not measured", transform=axes.transAxes, ha="center", color=style.GREY)
+
+
+def describe(spec: dict, inputs: dict) -> dict:
+    """Alternative text and the final values of each curve."""
+    data = []
+    for entry, curves in zip(spec["options"]["experiments"], inputs["curves"], strict=True):
+        ends = {f"final_{panel}_top1": (curves[panel][1] or [None])[-1] for panel in PANELS}
+        data.append({"experiment": entry["experiment"], "epochs": len(curves["clean"][0])} | ends)
+    labels = [e.get("label") or e["experiment"] for e in spec["options"]["experiments"]]
+    alt = f"Clean and robust accuracy over the epochs of training for {', '.join(labels)}."
+    return {"alt": alt, "data": data}

@@ -1,0 +1,217 @@
+"""One JSON object with everything that a run found: what the report prints and machines read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+from robustvit.core import provenance
+from robustvit.core.errors import UserError
+from robustvit.reporting.abstract import write_abstract
+from robustvit.reporting.published import Published
+from robustvit.reporting.results import Results, proportion, read_optional_json
+from robustvit.reporting.stages import collect_stages
+
+METRICS = ("clean_top1", "robust_top1")
+
+
+def build_summary(spec: dict, results: Results, published: Published) -> dict:
+    """Collect the run that `spec` (the report's settings) describes, whatever of it exists.
+
+    Args:
+        spec: {"name","title","tables","figures","experiments","datasets","protocols","semantics",
+            "notes","follow"}.
+
+    Raises:
+        UserError: if a file cannot be read or contradicts itself, or nothing at all was run.
+    """
+    if not results.root.is_dir():
+        raise UserError(f"{results.root}: no such results folder; run the workflow first.")
+    experiments = spec.get("experiments") or {}
+    tables = {name: results.table(name) for name in spec.get("tables") or []}
+    summary = {
+        "name": spec.get("name", results.root.name),
+        "title": spec.get("title") or spec.get("name", results.root.name),
+        "follow": spec.get("follow"),
+        "notes": list(spec.get("notes") or []),
+        "tables": {name: table for name, table in tables.items() if table},
+        "evaluations": _evaluations(experiments, spec.get("protocols") or {}, results),
+        "semantics": list(_semantics(spec.get("semantics") or [], results)),
+        "training": {name: _training(name, entry, results) for name, entry in experiments.items()},
+        "datasets": {name: _dataset(name, results) for name in spec.get("datasets") or {}},
+        "figures": {figure["name"]: results.figure(figure["name"]) for figure in _figures(spec)},
+        "stages": collect_stages(results.root),
+    }
+    summary["checks"] = list(_checks(experiments, spec.get("protocols") or {}, results))
+    summary["missing"] = list(_missing(spec, summary))
+    summary["provenance"] = _provenance(results, published)
+    summary["abstract"] = write_abstract(spec, summary)
+    return summary
+
+
+def _figures(spec: dict) -> list[dict]:
+    return [f if isinstance(f, dict) else {"name": f} for f in spec.get("figures") or []]
+
+
+def _evaluations(experiments: dict, protocols: dict, results: Results) -> dict:
+    found: dict[str, dict] = {}
+    for experiment in experiments:
+        for protocol in protocols:
+            record = results.evaluation(experiment, protocol)
+            if record is not None:
+                found.setdefault(experiment, {})[protocol] = _evaluation(
+                    record, results.evaluation_file(experiment, protocol)
+                )
+    return found
+
+
+def _evaluation(record: dict, file: str) -> dict:
+    measured = {metric: proportion(record, metric, file) for metric in METRICS}
+    kept = {k: record.get(k) for k in ("chance", "stand_in", "dataset", "threat", "attack", "seed")}
+    return measured | kept | {"seconds": record.get("seconds"), "file": file}
+
+
+def _semantics(names: Iterable[str | dict], results: Results) -> Iterator[dict]:
+    for name in names:
+        name = name["name"] if isinstance(name, dict) else name
+        for path in results.semantics_files(name):
+            record = read_optional_json(path) or {}
+            file = path.relative_to(results.root).as_posix()
+            for metric in ("top1", "top5"):
+                proportion(record, metric, file)
+            names_of = {"semantics": name, "generator": path.parent.name, "classifier": path.stem}
+            yield names_of | {k: v for k, v in record.items() if k != "provenance"} | {"file": file}
+
+
+def _training(name: str, entry: dict, results: Results) -> dict:
+    found = results.training(name)
+    if found is None or not found["metrics"]:
+        trained = isinstance(entry, dict) and bool(entry.get("recipe"))
+        return {"status": "missing" if trained else "not trained here"}
+    made = found["config"].get("provenance") or {}
+    return {
+        "status": "done",
+        "epochs": len(found["metrics"]),
+        "seconds": made.get("seconds"),
+        "kept": _kept_epoch(found["metrics"]),
+        "provenance": made,
+    }
+
+
+def _kept_epoch(metrics: list[dict]) -> dict:
+    """The row of the epoch whose weights were kept, or the last one."""
+    return next((row for row in metrics if row.get("selected") == 1), metrics[-1])
+
+
+def _dataset(name: str, results: Results) -> dict:
+    manifest = results.dataset(name)
+    if manifest is None:
+        return {"status": "missing"}
+    splits = manifest.get("splits") or {}
+    return {
+        "status": "built",
+        "origin": manifest.get("origin"),
+        "stand_in": bool(manifest.get("stand_in")),
+        "classes": manifest.get("classes") or [],
+        "splits": {split: part.get("num_examples") for split, part in splits.items()},
+        "sha256": manifest.get("sha256"),
+    }
+
+
+def _checks(experiments: dict, protocols: dict, results: Results) -> Iterator[dict]:
+    for experiment in experiments:
+        for protocol in protocols:
+            record = results.evaluation(experiment, protocol) or {}
+            for check in normalise_checks(record.get("checks")):
+                yield {"experiment": experiment, "protocol": protocol} | check
+
+
+def normalise_checks(checks: object) -> list[dict]:
+    """Bring checks to [{"name", "passed", "detail"}].
+
+    Accepted are a list of such objects, or a mapping of names to true/false, to such an object, or
+    to a number or text that only informs.
+    """
+    if not checks:
+        return []
+    pairs = checks.items() if isinstance(checks, dict) else ((c.get("name"), c) for c in checks)
+    return [_check(str(name), value) for name, value in pairs]
+
+
+def _check(name: str, value: object) -> dict:
+    if isinstance(value, dict):
+        passed = next((value[k] for k in ("passed", "ok", "pass") if k in value), None)
+        detail = value.get("detail") or value.get("message") or ""
+    else:
+        passed, detail = (value, "") if isinstance(value, bool) else (None, str(value))
+    return {"name": name, "passed": passed, "detail": str(detail)}
+
+
+def _missing(spec: dict, summary: dict) -> Iterator[dict]:
+    """Everything that the report should show and that was not made yet."""
+    for name in spec.get("tables") or []:
+        table = summary["tables"].get(name)
+        if table is None:
+            yield {"what": f"table {name}", "file": f"tables/{name}.json"}
+        for file in filter(lambda file: is_asked(spec, file), (table or {}).get("missing", [])):
+            yield {"what": f"a result in table {name}", "file": file}
+    for name, figure in summary["figures"].items():
+        if figure is None:
+            yield {"what": f"figure {name}", "file": f"figures/{name}.pdf"}
+    for name, training in summary["training"].items():
+        if training["status"] == "missing":
+            yield {"what": f"training of {name}", "file": f"train/{name}/metrics.csv"}
+    for name, dataset in summary["datasets"].items():
+        if dataset["status"] == "missing":
+            yield {"what": f"data set {name}", "file": f"datasets/{name}/manifest.json"}
+
+
+def is_asked(spec: dict, file: str) -> bool:
+    """Whether the configuration asks for an evaluation, so that its absence means something.
+
+    Args:
+        spec: the report's settings; an experiment's "evaluate" names its protocols.
+        file: path relative to the results root, for instance "eval/light/autoattack.json".
+    """
+    parts = file.removesuffix(".json").split("/")
+    if parts[0] != "eval" or len(parts) != 3:
+        return True
+    asked = ((spec.get("experiments") or {}).get(parts[1]) or {}).get("evaluate")
+    return asked is None or parts[2] in asked
+
+
+def _provenance(results: Results, published: Published) -> dict:
+    """Commits, versions, devices and seeds of all results, and of this summary."""
+    made = list(_provenances(results))
+    versions: dict[str, list[str]] = {}
+    for name in sorted({name for record in made for name in record.get("versions") or {}}):
+        versions[name] = _distinct((record.get("versions") or {}).get(name) for record in made)
+    return {
+        "commits": _distinct(record.get("commit") for record in made),
+        "python": _distinct(record.get("python") for record in made),
+        "versions": versions,
+        "devices": _distinct(record.get("device") for record in made),
+        "processors": _distinct(record.get("processor") for record in made),
+        "seeds": _distinct(record.get("seed") for record in made),
+        "results": len(made),
+        "published": {"file": published.path.name, "numbers": len(published)},
+        "summary": provenance.collect(),
+    }
+
+
+def _provenances(results: Results) -> Iterator[dict]:
+    root = results.root
+    patterns = ("datasets/*/manifest.json", "eval/*/*.json", "semantics/*/*/*.json")
+    for path in sorted(path for pattern in patterns for path in root.glob(pattern)):
+        found = (read_optional_json(path) or {}).get("provenance")
+        if isinstance(found, dict):
+            yield found
+    for path in sorted(root.glob("train/*/config.yaml")):
+        found = (results.training(path.parent.name) or {}).get("config", {}).get("provenance")
+        if isinstance(found, dict):
+            yield found
+
+
+def _distinct(values: Iterable[object]) -> list:
+    kept = {json.dumps(value): value for value in values if value is not None}
+    return [kept[key] for key in sorted(kept)]

@@ -1,0 +1,111 @@
+"""Building any kind of table and writing it as JSON (for the report) and as CSV (for people)."""
+
+from __future__ import annotations
+
+import csv
+import io
+
+from robustvit.core.errors import UserError, unknown_name
+from robustvit.core.plugins import load
+from robustvit.reporting.cells import COMPARISONS
+from robustvit.reporting.published import Published
+from robustvit.reporting.results import Results
+
+PACKAGE = "robustvit.reporting.tables"
+CSV_COLUMNS = (
+    "table",
+    "row",
+    "experiment",
+    "column",
+    "metric",
+    "status",
+    "measured_percent",
+    "low_percent",
+    "high_percent",
+    "k",
+    "n",
+    "chance_percent",
+    "published_value",
+    "published_unit",
+    "published_key",
+    "published_for",
+    "difference",
+    "verdict",
+    "stand_in",
+    "file",
+)
+
+
+def table_files(spec: dict) -> list[str]:
+    """Files that a table reads, relative to the results root."""
+    return load(PACKAGE, spec.get("kind") or "evaluation").files(spec)
+
+
+def build_table(spec: dict, results: Results, published: Published) -> dict:
+    """Build the table that `spec` describes, whatever of it has been run.
+
+    Raises:
+        UserError: for an unknown kind, comparison or published key, or a key the kind needs.
+    """
+    kind = spec.get("kind") or "evaluation"
+    comparison = spec.get("comparison") or "direction"
+    name = spec.get("name", "?")
+    if comparison not in COMPARISONS:
+        raise unknown_name("comparison", comparison, COMPARISONS, f"tables.{name}.comparison")
+    plugin = load(PACKAGE, kind)
+    try:
+        body = plugin.build(spec | {"comparison": comparison}, results, published)
+    except KeyError as error:
+        raise UserError(f"tables.{name}: the key {error} is missing (kind {kind}).") from error
+    cells = [cell for row in body["rows"] for cell in row["cells"]]
+    head = {
+        "name": name,
+        "title": spec.get("title") or name,
+        "caption": spec.get("caption") or "",
+        "kind": kind,
+        "comparison": comparison,
+    }
+    missing = {cell["file"] for cell in cells if cell["status"] == "not run"}
+    return head | body | {"missing": sorted(missing)}
+
+
+def table_csv(table: dict) -> str:
+    """The table as tidy CSV: one line per cell, percentages with all their digits."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for row in table["rows"]:
+        for column, cell in zip(table["columns"], row["cells"], strict=True):
+            writer.writerow(_csv_line(table["name"], row, column, cell))
+    return text.getvalue()
+
+
+def _csv_line(table: str, row: dict, column: dict, cell: dict) -> dict:
+    measured = cell["measured"] or {}
+    published = cell["published"] or {}
+    return {
+        "table": table,
+        "row": row["label"],
+        "experiment": row["experiment"],
+        "column": column["label"],
+        "metric": column["metric"],
+        "status": cell["status"],
+        "measured_percent": _percent(measured.get("value")),
+        "low_percent": _percent(measured.get("low")),
+        "high_percent": _percent(measured.get("high")),
+        "k": measured.get("k"),
+        "n": measured.get("n"),
+        "chance_percent": _percent(cell["chance"]),
+        "published_value": published.get("text"),
+        "published_unit": published.get("unit"),
+        "published_key": published.get("key"),
+        "published_for": row["published_label"],
+        "difference": cell["difference"],
+        "verdict": cell["verdict"],
+        "stand_in": str(row["stand_in"]).lower(),
+        "file": cell["file"],
+    }
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else round(100 * fraction, 6)

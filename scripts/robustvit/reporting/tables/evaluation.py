@@ -1,0 +1,84 @@
+"""Tables of accuracies: a row per experiment, a column per protocol."""
+
+from __future__ import annotations
+
+from robustvit.core.errors import UserError, unknown_name
+from robustvit.reporting.cells import find_entry, make_cell
+from robustvit.reporting.published import Published
+from robustvit.reporting.results import Results, proportion
+
+
+def files(spec: dict) -> list[str]:
+    """Files that the table reads, relative to the results root."""
+    return sorted(
+        {
+            Results.evaluation_file(row["experiment"], column["protocol"])
+            for row in spec["rows"]
+            if row.get("experiment")
+            for column in spec["columns"]
+        }
+    )
+
+
+def build(spec: dict, results: Results, published: Published) -> dict:
+    """Join the evaluations of `results` with published numbers.
+
+    Returns:
+        {"columns": [...], "rows": [...]}; a row whose experiment is null quotes only.
+
+    Raises:
+        UserError: if a published key or the protocol it belongs to is unknown.
+    """
+    columns = [
+        {"label": c["label"], "metric": c["metric"], "protocol": c["protocol"]}
+        for c in spec["columns"]
+    ]
+    rows = [_row(row, columns, spec, results, published) for row in spec["rows"]]
+    return {"columns": columns, "rows": rows}
+
+
+def _row(row: dict, columns: list, spec: dict, results: Results, published: Published) -> dict:
+    keys = row.get("published") or {}
+    protocols = {column["protocol"] for column in columns}
+    for protocol in keys:
+        if protocol not in protocols:
+            where = f'tables.{spec["name"]}, row "{row["label"]}", published'
+            raise unknown_name("protocol", protocol, protocols, where)
+    cells = [_cell(row.get("experiment"), keys, c, spec, results, published) for c in columns]
+    return {
+        "label": row["label"],
+        "experiment": row.get("experiment"),
+        "published_label": row.get("published_label"),
+        "stand_in": any(cell.pop("stand_in") for cell in cells),
+        "cells": cells,
+    }
+
+
+def _cell(
+    experiment: str | None,
+    keys: dict,
+    column: dict,
+    spec: dict,
+    results: Results,
+    published: Published,
+) -> dict:
+    entry = find_entry(published, keys.get(column["protocol"]))
+    if experiment is None:
+        return make_cell(None, entry, file=None, comparison="direction") | {"stand_in": False}
+    file = results.evaluation_file(experiment, column["protocol"])
+    record = results.evaluation(experiment, column["protocol"])
+    measured = None if record is None else proportion(record, column["metric"], file)
+    if record is not None and measured is None:
+        raise UserError(
+            f"tables.{spec['name']}: {file} has no {column['metric']}; "
+            'expected a metric such as "clean_top1" or "robust_top1".'
+        )
+    record = record or {}
+    cell = make_cell(
+        measured,
+        entry,
+        file=file,
+        comparison=spec.get("comparison", "direction"),
+        chance=record.get("chance"),
+    )
+    return cell | {"stand_in": bool(record.get("stand_in"))}
