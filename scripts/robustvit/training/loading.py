@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
@@ -111,7 +112,10 @@ class EvaluationLoader:
 
 def _loader(examples: Dataset, batches: Iterable, workers: int) -> DataLoader:
     # An own generator, or the loader would draw from (and so advance) the global random state.
-    # Workers are started afresh: a data set that was read before a fork crashes in the child.
+    # Workers come from a fresh process that has done the slow imports once and read no data: a
+    # data set that was read before a fork crashes in the child.
+    if workers:
+        multiprocessing.set_forkserver_preload([__name__])
     return DataLoader(
         examples,
         batch_sampler=batches,
