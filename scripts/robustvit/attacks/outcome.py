@@ -1,9 +1,10 @@
-"""What an attack hands to the evaluation."""
+"""What an attack hands to the evaluation, and what the evaluation lends to an attack."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 
 from torch import Tensor
 
@@ -17,7 +18,7 @@ class AttackOutcome:
 
     Attributes:
         adversarial: float32 [B, 3, H, W] in [0, 1]; the clean image where the attack did not run
-            or found nothing better.
+            or found nothing.
         ran: bool [B]; False for examples that had already been broken before this attack.
         seconds: wall time of the attack on the whole batch.
     """
@@ -25,6 +26,16 @@ class AttackOutcome:
     adversarial: Tensor
     ran: Tensor
     seconds: float
+
+
+class Checkpoint(Protocol):
+    """A place for the outcomes of finished component attacks, so that a killed job goes on."""
+
+    def load(self, name: str) -> AttackOutcome | None:
+        """Return what `save` got under `name`, or None."""
+
+    def save(self, name: str, outcome: AttackOutcome) -> None:
+        """Keep an outcome."""
 
 
 def ignore_report(fraction: float, note: str = "") -> None:

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustvit.attacks.frozen import attack_mode
-from robustvit.attacks.outcome import AttackOutcome, Report
+from robustvit.attacks.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.attacks.random import fold, normal, uniform
 from robustvit.core.errors import UserError, unknown_name
 
@@ -179,6 +179,7 @@ def run(
     options: dict,
     batch_size: int,
     report: Report,
+    checkpoint: Checkpoint | None = None,
 ) -> dict[str, AttackOutcome]:
     """Evaluate with PGD: each restart attacks the examples that are still classified correctly.
 
@@ -186,6 +187,7 @@ def run(
         options: {"steps": 10, "step_factor": 1.5, "restarts": 1}; "step_size_255" fixes the step
             in units of 1/255 instead of the paper's rule.
         report: called with the finished fraction.
+        checkpoint: not used: a single attack has no finished parts to keep.
     """
     settings = {**DEFAULTS, **options}
     fixed = settings["step_size_255"]

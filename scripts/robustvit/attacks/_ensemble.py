@@ -1,0 +1,126 @@
+"""Running component attacks one after the other, each on what the earlier ones left standing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from robustvit.attacks._watching import Watch
+from robustvit.attacks.frozen import attack_mode
+from robustvit.attacks.outcome import AttackOutcome, Checkpoint, Report
+from robustvit.attacks.pgd import still_correct
+from robustvit.attacks.random import fold
+
+
+class Attack(Protocol):
+    """A component attack, ready to run."""
+
+    def attack(self, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
+        """Return adversarial examples; the clean image where none was found."""
+
+
+@dataclass(frozen=True)
+class Component:
+    """One attack of an ensemble.
+
+    Attributes:
+        name: as in rows and reports, for instance "apgd-ce".
+        stream: number of its random stream; it never changes, whatever else runs.
+        build: makes the attack around a callable model.
+        calls: expected calls of the model on each batch.
+        cost: work of a call in forward passes.
+    """
+
+    name: str
+    stream: int
+    build: Callable[[Watch], Attack]
+    calls: float
+    cost: float
+
+    @property
+    def work(self) -> float:
+        """Expected work on a batch in forward passes."""
+        return self.calls * self.cost
+
+
+def run_ensemble(
+    components: list[Component],
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    seeds: Tensor,
+    batch_size: int,
+    report: Report,
+    checkpoint: Checkpoint | None = None,
+) -> dict[str, AttackOutcome]:
+    """Run `components` in order; an example that one of them breaks is not attacked again.
+
+    Args:
+        images: float32 [B, 3, H, W] in [0, 1].
+        labels: int64 [B].
+        epsilon: radius in pixel units; 0 leaves every image as it is.
+        seeds: int64 [B].
+        batch_size: examples attacked at a time.
+        report: gets the finished fraction of the expected work.
+        checkpoint: keeps the outcomes of finished components for a job that starts again.
+
+    Returns:
+        One outcome per component, in order.
+    """
+    # pyautoattack calls `view` on gradients, which fails for images in channels_last layout.
+    images = images.detach().contiguous()
+    watch, outcomes = Watch(model, report), {}
+    watch.total, finished = sum(component.work for component in components), 0.0
+    with attack_mode(model, "eval"):
+        standing = still_correct(model, images, labels, batch_size)
+        for component in components:
+            outcome = checkpoint.load(component.name) if checkpoint else None
+            if outcome is None:
+                outcome = _run(
+                    component, watch, images, labels, standing, seeds, epsilon, batch_size
+                )
+                if checkpoint:
+                    checkpoint.save(component.name, outcome)
+            outcomes[component.name] = outcome
+            left = still_correct(model, outcome.adversarial, labels, batch_size)
+            standing = standing & left
+            finished += component.work
+            watch.finish(finished)
+    return outcomes
+
+
+def _run(
+    component: Component,
+    watch: Watch,
+    images: Tensor,
+    labels: Tensor,
+    standing: Tensor,
+    seeds: Tensor,
+    epsilon: float,
+    batch_size: int,
+) -> AttackOutcome:
+    started = time.perf_counter()
+    adversarial = images.clone()
+    batches = standing.nonzero().flatten().split(batch_size) if epsilon > 0 else ()
+    watch.begin(
+        f"{component.name}, {int(standing.sum())} stand", component.cost / max(len(batches), 1)
+    )
+    own = fold(seeds, component.stream)
+    for chosen in batches:
+        attack = component.build(watch)
+        found = attack.attack(images[chosen], labels[chosen], own[chosen])
+        adversarial[chosen] = found.detach().to(images.dtype)
+    _synchronise(images)
+    return AttackOutcome(adversarial, standing, time.perf_counter() - started)
+
+
+def _synchronise(tensor: Tensor) -> None:
+    if tensor.is_cuda:
+        torch.cuda.synchronize(tensor.device)

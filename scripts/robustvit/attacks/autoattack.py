@@ -1,0 +1,89 @@
+"""Standard AutoAttack (Croce & Hein 2020): APGD-CE, APGD-T, FAB-T and Square by pyautoattack.
+
+Differences from pyautoattack's own loop, none of which weakens it: random draws belong to the
+example and come from the experiment's seed, never from the clock or the batch; weight gradients
+are not computed; the number of targets follows the number of classes.
+
+With few classes the targeted DLR loss of APGD-T is not defined (it needs the four largest
+logits). Three classes get the untargeted DLR loss in its place; two classes the difference of the
+two logits, which is what DLR becomes without its scaling and, unlike the cross-entropy, has a
+gradient that does not vanish when the model is confident.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from torch import Tensor, nn
+
+from robustvit.attacks._apgd import SeededAPGD, SeededTargetedAPGD
+from robustvit.attacks._ensemble import Component, run_ensemble
+from robustvit.attacks._fab import TargetedFAB
+from robustvit.attacks._square import SeededSquare
+from robustvit.attacks.outcome import AttackOutcome, Checkpoint, Report
+from robustvit.core.errors import UserError
+
+DEFAULTS = {"iterations": 100, "queries": 5000, "targets": 9, "restarts": 1}
+
+
+def components(num_classes: int, epsilon: float, norm: str, options: dict) -> list[Component]:
+    """List the attacks of the ensemble in order.
+
+    Args:
+        options: {"iterations": 100, "queries": 5000, "targets": 9, "restarts": 1} are the
+            standard version; smaller values make a weaker attack, for tests.
+
+    Raises:
+        UserError: for fewer than two classes.
+    """
+    if num_classes < 2:
+        raise UserError(
+            f"num_classes: {num_classes}, but an attack has to find another class; expected 2 "
+            "or more"
+        )
+    settings = {**DEFAULTS, **options}
+    iterations, targets = settings["iterations"], min(settings["targets"], num_classes - 1)
+    ball = {"epsilon": epsilon, "norm": norm}
+    apgd = partial(SeededAPGD, restarts=settings["restarts"], iterations=iterations, **ball)
+    fab = partial(TargetedFAB, targets=targets, iterations=iterations, **ball)
+    square = partial(SeededSquare, queries=settings["queries"], **ball)
+    calls = settings["restarts"] * (iterations + 1)
+    return [
+        Component("apgd-ce", 0, partial(apgd, loss="ce"), calls, cost=3.0),
+        _second(num_classes, apgd, targets, iterations, calls, ball),
+        # Two forward passes, a backward pass and a costly projection per iteration.
+        Component("fab-t", 2, fab, 2 * iterations * targets, cost=3.0),
+        Component("square", 3, square, settings["queries"], cost=1.0),
+    ]
+
+
+def _second(
+    num_classes: int, apgd: partial, targets: int, iterations: int, calls: int, ball: dict
+) -> Component:
+    if num_classes == 2:
+        return Component("apgd-margin", 1, partial(apgd, loss="margin"), calls, cost=3.0)
+    if num_classes == 3:
+        return Component("apgd-dlr", 1, partial(apgd, loss="dlr"), calls, cost=3.0)
+    build = partial(SeededTargetedAPGD, targets=targets, iterations=iterations, **ball)
+    return Component("apgd-t", 1, build, targets * (iterations + 1), cost=3.0)
+
+
+def run(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    norm: str,
+    seeds: Tensor,
+    num_classes: int,
+    options: dict,
+    batch_size: int,
+    report: Report,
+    checkpoint: Checkpoint | None = None,
+) -> dict[str, AttackOutcome]:
+    """Evaluate with standard AutoAttack; one outcome per component, in order."""
+    return run_ensemble(
+        components(num_classes, epsilon, norm, options), model, images, labels, epsilon=epsilon,
+        seeds=seeds, batch_size=batch_size, report=report, checkpoint=checkpoint,
+    )  # fmt: skip

@@ -1,0 +1,36 @@
+"""The paper's "FGSM": one PGD step of 1.5·ε from a random start, clipped to the ball."""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+
+from robustvit.attacks import pgd
+from robustvit.attacks.outcome import AttackOutcome, Checkpoint, Report
+
+DEFAULTS = {"step_factor": 1.5}
+
+
+def run(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float,
+    norm: pgd.Norm,
+    seeds: Tensor,
+    num_classes: int,
+    options: dict,
+    batch_size: int,
+    report: Report,
+    checkpoint: Checkpoint | None = None,
+) -> dict[str, AttackOutcome]:
+    """Evaluate with the single-step attack.
+
+    Args:
+        options: {"step_factor": 1.5}; the step is `step_factor`·ε.
+    """
+    found = pgd.run(
+        model, images, labels, epsilon=epsilon, norm=norm, seeds=seeds, num_classes=num_classes,
+        options={**DEFAULTS, **options, "steps": 1}, batch_size=batch_size, report=report,
+    )  # fmt: skip
+    return {"fgsm": next(iter(found.values()))}

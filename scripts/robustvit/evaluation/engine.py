@@ -1,0 +1,233 @@
+"""Evaluating one shard of a data set: clean predictions, attacks, checks, one row per example."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor, nn
+
+from robustvit.attacks.outcome import AttackOutcome, Checkpoint
+from robustvit.core import plugins, provenance
+from robustvit.core.errors import UserError, unknown_name
+from robustvit.core.progress import Progress
+from robustvit.core.seeding import derive_seed
+from robustvit.data.evaluation_images import load_batch
+from robustvit.data.reading import TfdsImages
+from robustvit.data.selection import selected_indices
+from robustvit.evaluation import checks
+from robustvit.evaluation.partial import PartialOutcomes, partial_key
+from robustvit.evaluation.rows import AttackRows, make_table
+from robustvit.models.factory import build_model
+from robustvit.models.weights import load_weights
+from robustvit.training.devices import Device
+
+ATTACKS = "robustvit.attacks"
+FAMILIES = "robustvit.models.families"
+IDENTITY = ("experiment", "protocol", "dataset", "threat", "attack", "seed")
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The examples of one job, on the device.
+
+    Attributes:
+        images: float32 [N, 3, H, W] in [0, 1].
+        labels: int64 [N].
+        index: int64 [N], places in the whole split.
+        ids: names of the examples.
+        seeds: int64 [N], one random stream per example.
+        total: number of examples of all shards together.
+    """
+
+    images: Tensor
+    labels: Tensor
+    index: np.ndarray
+    ids: list[str]
+    seeds: Tensor
+    total: int
+
+
+def evaluate_shard(
+    spec: dict,
+    manifest: str | Path,
+    weights: str | Path,
+    device: Device,
+    work_dir: str | Path | None = None,
+) -> tuple[pa.Table, dict]:
+    """Evaluate the shard that `spec` names.
+
+    Args:
+        spec: EVALUATE; without an attack only clean predictions are made.
+        manifest: manifest.json of the data set.
+        weights: weights of the model.
+        device: where to compute.
+        work_dir: keeps finished attacks, so that a job that was killed goes on with the next one.
+
+    Returns:
+        The rows, and the metadata that `evaluation.gather` needs.
+
+    Raises:
+        UserError: for pixels outside [0, 1], labels that the model does not have, logits that are
+            not finite, weights that do not fit, or a shard without examples.
+    """
+    started = time.perf_counter()
+    shard = load_shard(spec, manifest, device)
+    model = load_model(spec["model"], weights, device)
+    logits = predict(model, shard.images, spec["batch_size"])
+    found = _inspect(model, shard, logits, spec, weights)
+    partial = _open_partial(spec, manifest, weights, device, work_dir)
+    outcomes = _attack(model, shard, logits.shape[1], spec, partial)
+    attacks = {}
+    for name, outcome in outcomes.items():
+        found.append(_check_ball(name, shard, outcome, spec["threat"]))
+        logits_after = predict(model, outcome.adversarial, spec["batch_size"])
+        checks.require_finite(logits_after, f"{weights} under {name}")
+        attacks[name] = AttackRows(_numpy(outcome.ran), _numpy(logits_after.argmax(dim=1)))
+    table = make_table(
+        shard.index, shard.ids, _numpy(shard.labels), _numpy(logits.argmax(dim=1)), attacks
+    )
+    seconds = {name: outcome.seconds for name, outcome in outcomes.items()}
+    metadata = _metadata(spec, shard, found, seconds, device, time.perf_counter() - started)
+    return table, metadata
+
+
+def discard_partial(
+    spec: dict, manifest: str | Path, weights: str | Path, device: Device, work_dir: str | Path
+) -> None:
+    """Remove the finished attacks in `work_dir` of a shard whose rows have been written."""
+    partial = _open_partial(spec, manifest, weights, device, work_dir)
+    if partial is not None:
+        partial.clear()
+
+
+def load_shard(spec: dict, manifest: str | Path, device: Device) -> Shard:
+    """Read the examples of a shard; `spec` needs `dataset`, `shard` and `seed`.
+
+    Raises:
+        UserError: if there are fewer examples than shards, or pixels outside [0, 1].
+    """
+    dataset, place = spec["dataset"], spec["shard"]
+    data = TfdsImages(manifest, dataset)
+    selected = selected_indices(data.labels, dataset)
+    index = np.array_split(selected, place["count"])[place["index"]]
+    if len(index) == 0:
+        raise UserError(
+            f"{manifest}: {len(selected)} examples in {place['count']} shards leave shard "
+            f"{place['index']} empty. Use at most {len(selected)} shards."
+        )
+    images, labels = load_batch(data, dataset, index)
+    checks.require_pixels(images, str(manifest))
+    ids = [data.ids[i] for i in index]
+    images, labels, seeds = device.put(images, labels, example_seeds(spec["seed"], dataset, ids))
+    return Shard(images, labels, index, ids, seeds, len(selected))
+
+
+def example_seeds(seed: int, dataset: dict, ids: Iterable[str]) -> Tensor:
+    """Seeds of the examples' random streams, int64 [N]; `dataset` is a DATASET_READ."""
+    purpose = (seed, "attack", dataset["name"], dataset["split"])
+    return torch.tensor([derive_seed(*purpose, name) for name in ids], dtype=torch.int64)
+
+
+def load_model(spec: dict, weights: str | Path, device: Device) -> nn.Module:
+    """Build the MODEL `spec` with its weights, frozen, in evaluation mode, on the device."""
+    model = build_model(spec)
+    load_weights(model, weights)
+    return model.to(device.device).eval().requires_grad_(False)
+
+
+@torch.no_grad()
+def predict(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
+    """Logits float32 [N, K] of images [N, 3, H, W]."""
+    return torch.cat([model(batch).float() for batch in images.split(batch_size)])
+
+
+def load_attack(name: str) -> object:
+    """Return the module of an attack that can evaluate.
+
+    Raises:
+        UserError: if there is none of that name.
+    """
+    names = [n for n in plugins.available(ATTACKS) if n not in ("frozen", "outcome", "random")]
+    if name not in names:
+        raise unknown_name("attack", name, names, "protocols")
+    return plugins.load(ATTACKS, name)
+
+
+def _inspect(
+    model: nn.Module, shard: Shard, logits: Tensor, spec: dict, weights: str | Path
+) -> list[dict]:
+    """Run the checks that come before the attacks."""
+    checks.require_finite(logits, str(weights))
+    checks.require_labels(shard.labels, logits.shape[1], spec["dataset"]["name"])
+    size = spec["batch_size"]
+    found = checks.check_logits(logits[:size], predict(model, shard.images[:size], size))
+    if spec["attack"]:
+        found.append(checks.check_gradients(model, shard.images, shard.labels, size))
+    return found
+
+
+def _open_partial(
+    spec: dict,
+    manifest: str | Path,
+    weights: str | Path,
+    device: Device,
+    work_dir: str | Path | None,
+) -> PartialOutcomes | None:
+    if work_dir is None or not spec["attack"]:
+        return None
+    names = [f"{ATTACKS}.{spec['attack']['name']}", f"{FAMILIES}.{spec['model']['family']}"]
+    place, key = spec["shard"], partial_key(spec, manifest, weights, names)
+    folder = Path(work_dir) / f"{place['index']}-of-{place['count']}-{key}"
+    return PartialOutcomes(folder, device.device)
+
+
+def _attack(
+    model: nn.Module, shard: Shard, num_classes: int, spec: dict, partial: Checkpoint | None
+) -> dict[str, AttackOutcome]:
+    attack, threat, place = spec["attack"], spec["threat"], spec["shard"]
+    if not attack:
+        return {}
+    if not threat:
+        raise UserError(
+            f"{spec['experiment']}: protocol {spec['protocol']} attacks, so it needs a threat such "
+            'as {"norm": "linf", "epsilon_255": 4}.'
+        )
+    label = f"{spec['experiment']}, {spec['protocol']}, shard {place['index'] + 1}/{place['count']}"
+    with Progress(100, "%", f"evaluate {label}") as progress:
+        progress.update(0)
+        return load_attack(attack["name"]).run(
+            model, shard.images, shard.labels, epsilon=threat["epsilon_255"] / 255,
+            norm=threat["norm"], seeds=shard.seeds, num_classes=num_classes,
+            options=attack["options"], batch_size=spec["batch_size"], checkpoint=partial,
+            report=lambda fraction, note: progress.update(round(100 * fraction, 1), note),
+        )  # fmt: skip
+
+
+def _check_ball(name: str, shard: Shard, outcome: AttackOutcome, threat: dict) -> dict:
+    return checks.check_ball(
+        name, shard.images, outcome, threat["epsilon_255"] / 255, threat["norm"]
+    )
+
+
+def _metadata(
+    spec: dict, shard: Shard, found: list, seconds: dict, device: Device, total: float
+) -> dict:
+    return {
+        "identity": {key: spec[key] for key in IDENTITY},
+        "shard": spec["shard"],
+        "total": shard.total,
+        "checks": found,
+        "attack_seconds": seconds,
+        "seconds": total,
+        "provenance": provenance.collect(seed=spec["seed"], device=device.name, seconds=total),
+    }
+
+
+def _numpy(tensor: Tensor) -> np.ndarray:
+    return tensor.cpu().numpy()

@@ -1,0 +1,67 @@
+"""Outcomes of the attacks that a killed shard had already finished."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from robustvit.attacks.outcome import AttackOutcome
+from robustvit.core.files import atomic_path, sha256
+from robustvit.core.sources import code_inputs
+
+
+class PartialOutcomes:
+    """Finished attacks of one shard in a folder of their own.
+
+    Args:
+        folder: where they are kept; the name should hold `partial_key`.
+        device: where loaded tensors go.
+    """
+
+    def __init__(self, folder: Path, device: object) -> None:
+        self.folder, self.device = folder, device
+
+    def load(self, name: str) -> AttackOutcome | None:
+        """Return a saved outcome, or None if there is none that can be read."""
+        path = self._path(name)
+        if not path.exists():
+            return None
+        try:
+            with safe_open(path, framework="pt", device=str(self.device)) as stored:
+                seconds = float(stored.metadata()["seconds"])
+                return AttackOutcome(
+                    stored.get_tensor("adversarial"), stored.get_tensor("ran"), seconds
+                )
+        except SafetensorError:
+            return None
+
+    def save(self, name: str, outcome: AttackOutcome) -> None:
+        """Keep an outcome."""
+        tensors = {
+            "adversarial": outcome.adversarial.cpu().contiguous(),
+            "ran": outcome.ran.cpu().contiguous(),
+        }
+        with atomic_path(self._path(name)) as temporary:
+            save_file(tensors, temporary, metadata={"seconds": repr(outcome.seconds)})
+
+    def clear(self) -> None:
+        """Remove everything: the shard is complete."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _path(self, name: str) -> Path:
+        return self.folder / f"{name}.safetensors"
+
+
+def partial_key(
+    spec: dict, manifest: str | Path, weights: str | Path, plugins: Iterable[str]
+) -> str:
+    """Hash everything that decides a shard's rows: settings, images, weights and code."""
+    parts = [json.dumps(spec, sort_keys=True), sha256(manifest), sha256(weights)]
+    parts += [sha256(path) for path in code_inputs("evaluate_model.py", plugins)]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
