@@ -1,0 +1,53 @@
+# One command each for the demo and for the tests; `make` alone lists all of them.
+#
+# Variables: PYTHON=python3.12  the interpreter of the environment, 3.11 to 3.13
+#            LOCK=tpu           install envs/tpu.txt (with torch_xla) in place of envs/main.txt
+#            CORES=4            processor cores for the demo (default: what its profile says)
+#            UPGRADE=1          with `make lock`: take newer versions of what is not pinned
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.PHONY: help env demo test lint format lock clean-demo clean-env
+
+BIN := $(CURDIR)/.venv/bin
+# The environment's programs come first, also for what these programs start.
+RUN := PATH="$(BIN):$$PATH"
+PYTEST := $(RUN) OMP_NUM_THREADS=1 python -m pytest
+export PYTHON LOCK
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+help:  ## list the commands
+	@echo "make COMMAND, where COMMAND is one of:"
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  \1|\2/p' Makefile | awk -F'|' '{printf "%-14s %s\n", $$1, $$2}'
+
+env:  ## make or refresh the environment .venv from the hashed locks
+	@scripts/bootstrap_env.sh
+
+demo: env  ## run the whole pipeline on real images; ends with results/demo/report.pdf
+	@$(RUN) snakemake --profile demo $(if $(CORES),--cores $(CORES))
+	@echo "The report: $(CURDIR)/results/demo/report.pdf"
+
+test: env lint  ## lint, then run every test
+	@echo "== pytest: unit, command line, workflow"
+	@$(PYTEST) -n 2 --dist worksteal --timeout 600 -m "not end_to_end" tests
+	@echo "== pytest: end to end"
+	@$(PYTEST) --timeout 1800 -m end_to_end tests
+
+lint: env  ## check style and format: ruff, snakefmt, snakemake --lint
+	@echo "== ruff check" && $(BIN)/ruff check .
+	@echo "== ruff format" && $(BIN)/ruff format --check .
+	@echo "== snakefmt" && $(RUN) snakefmt --check Snakefile rules
+	@echo "== snakemake --lint" && $(RUN) snakemake --lint
+
+format: env  ## put all files into the common format
+	@$(BIN)/ruff check --fix --exit-zero . && $(BIN)/ruff format . && $(RUN) snakefmt Snakefile rules
+
+lock:  ## compute the hashed locks envs/*.txt anew from envs/*.in
+	@envs/compile_locks.sh $(if $(UPGRADE),--upgrade)
+
+clean-demo:  ## remove what the demo made, keep fetched archives
+	rm -rf results/demo
+
+clean-env:  ## remove the environment and the tools
+	rm -rf .venv .tools

@@ -1,0 +1,79 @@
+"""Expected durations: own last time, same configuration, shipped, elsewhere, unknown."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from display_builders import make_job
+
+from snakemake_logger_plugin_robustvit import durations as module
+from snakemake_logger_plugin_robustvit.durations import Cost, Durations
+
+
+@pytest.fixture
+def shipped(tmp_path):
+    path = tmp_path / "seconds.json"
+    path.write_text(json.dumps({"rules": {"pretrain_model": {"seconds": 60, "threads": 2}}}))
+    return path
+
+
+def test_a_rule_without_measurements_has_its_shipped_cost(shipped):
+    assert Durations(shipped).rule("pretrain_model") == Cost(60.0, 2)
+    assert Durations(shipped).rule("other") == Cost(module.UNKNOWN_RULE_SECONDS)
+
+
+def test_measured_durations_survive_and_come_first(shipped, tmp_path):
+    learned = tmp_path / "deep" / "durations.json"
+    first = Durations(shipped, learned)
+    first.learn(make_job(1), 10.0)
+    first.learn(make_job(2), 30.0)
+    first.save()
+    again = Durations(shipped, learned)
+    assert again.job(make_job(1)) == Cost(10.0, 1)
+    assert again.rule("pretrain_model", "results/demo").seconds == 20.0
+    assert again.job(make_job(3)).seconds == 20.0
+    # another configuration: the shipped value is nearer than the demo's
+    assert again.rule("pretrain_model", "results/paper").seconds == 60.0
+    assert json.loads(learned.read_text())["rules"]["pretrain_model"]["seconds"] == 20.0
+
+
+def test_nothing_measured_writes_nothing(shipped, tmp_path):
+    learned = tmp_path / "durations.json"
+    Durations(shipped, learned).save()
+    assert not learned.exists()
+
+
+def test_a_damaged_memory_is_forgotten(shipped, tmp_path):
+    learned = tmp_path / "durations.json"
+    learned.write_text('{"jobs": {"x"')
+    assert Durations(shipped, learned).rule("pretrain_model").seconds == 60.0
+
+
+def test_speed_follows_this_run_after_enough_work(shipped):
+    measured = Durations(shipped)
+    assert measured.speed == 1.0
+    measured.learn(make_job(1), 30.0)
+    assert measured.speed == pytest.approx(0.5)
+    measured.learn(make_job(2, outputs=("results/paper/train/x/w",)), 6000.0)
+    assert measured.speed == 4.0
+
+
+def test_only_the_newest_jobs_are_remembered(shipped, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "REMEMBERED_JOBS", 2)
+    learned = tmp_path / "durations.json"
+    measured = Durations(shipped, learned)
+    for number in (1, 2, 3):
+        measured.learn(make_job(number), 1.0)
+    measured.learn(make_job(2), 1.0)
+    measured.save()
+    kept = json.loads(learned.read_text())["jobs"]
+    assert [key.split("/")[3] for key in kept] == ["e3", "e2"]
+
+
+def test_the_shipped_file_names_its_guesses_and_covers_known_rules():
+    content = json.loads(module.SHIPPED.read_text())
+    assert content["about"]
+    for cost in content["rules"].values():
+        assert cost["seconds"] > 0
+        assert cost["threads"] >= 1
