@@ -1,0 +1,173 @@
+"""The whole pipeline at its smallest: to a PDF whose text is checked, and reruns that are right."""
+
+import json
+import shutil
+import subprocess
+
+import pytest
+from pypdf import PdfReader
+
+pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("smoke")]
+
+
+def pdf_text(path):
+    return " ".join(" ".join(page.extract_text() for page in PdfReader(path).pages).split())
+
+
+def test_report_holds_every_part(smoke):
+    text = pdf_text(smoke.results / "report.pdf")
+    for expected in (
+        "Smoke test of the whole pipeline",
+        "Light against canonical recipe",
+        "Are adversarial perturbations semantic?",
+        "AutoAttack",
+        "stand-in",
+        "41.78",  # a published number beside the measured one
+        "Learning curves",
+    ):
+        assert expected.lower() in text.lower(), expected
+
+
+def test_summary_agrees_with_the_rows(smoke):
+    import pandas as pd
+
+    summary = json.loads((smoke.results / "summary.json").read_text())
+    assert summary["tables"].keys() == {"demo_recipes", "demo_finetuning", "demo_semantics"}
+    rows = pd.read_parquet(smoke.results / "eval" / "demo_light" / "autoattack.parquet")
+    written = json.loads((smoke.results / "eval" / "demo_light" / "autoattack.json").read_text())
+    assert written["num_examples"] == len(rows) == rows["example_id"].nunique()
+    assert written["robust_top1"]["k"] == int(rows["robust"].sum())
+
+
+def test_every_figure_exists_in_three_formats(smoke):
+    names = {path.stem for path in (smoke.results / "figures").glob("*.json")}
+    assert "demo_perturbations" in names and "rule_graph" in names
+    for name in names:
+        for suffix in ("pdf", "svg", "png"):
+            assert (smoke.results / "figures" / f"{name}.{suffix}").stat().st_size > 1000
+
+
+def test_html_report_is_whole(smoke):
+    html = (smoke.results / "report.html").read_text(encoding="utf-8")
+    assert "demo_ablation" in html
+
+
+def test_weights_load_in_timm_classes_without_our_code(smoke):
+    from safetensors.torch import load_file
+    from timm.models.xcit import Xcit
+
+    model = Xcit(
+        img_size=32,
+        patch_size=8,
+        embed_dim=32,
+        depth=1,
+        num_heads=2,
+        eta=1.0,
+        tokens_norm=True,
+        num_classes=4,
+    )
+    model.load_state_dict(load_file(smoke.results / "train/demo_light/weights.safetensors"))
+
+
+def test_nothing_is_left_half_written(smoke):
+    hidden = [path for path in smoke.results.rglob(".*") if path.name != ".gitkeep"]
+    assert hidden == []
+
+
+def test_second_run_does_nothing(smoke):
+    assert smoke.planned() == set()
+
+
+def test_touch_and_fresh_checkout_rerun_nothing(smoke):
+    for path in [*(smoke.folder / "scripts").rglob("*.py"), smoke.folder / "workflow_config.yaml"]:
+        path.touch()
+    for path in (smoke.folder / "rules").iterdir():
+        path.touch()
+    assert smoke.planned() == set()
+
+
+def test_weight_decay_of_one_experiment_reruns_what_depends_on_it(smoke, tmp_path):
+    overlay = tmp_path / "decay.yaml"
+    overlay.write_text(
+        "experiments: {demo_canonical: {overrides: {optimizer: {weight_decay: 0.3}}}}"
+    )
+    jobs = smoke.planned(overlay)
+    assert ("pretrain_model", "demo_canonical") in jobs
+    trained = {job for job in jobs if job[0] in ("pretrain_model", "finetune_model")}
+    assert trained == {("pretrain_model", "demo_canonical")}
+    assert {job[1] for job in jobs if job[0] == "evaluate_model"} == {"demo_canonical"}
+    assert {job[1] for job in jobs if job[0] == "make_table"} == {"demo_recipes"}
+    shown = {job[1] for job in jobs if job[0] == "make_figure"}
+    assert shown == {"demo_ablation", "demo_learning_curves"}
+    others = {job[0] for job in jobs}
+    assert not others & {"build_dataset", "make_perturbations", "accumulate_gradients"}
+
+
+@pytest.fixture
+def edited(smoke):
+    """Append a line to a source file for the time of a test."""
+    originals = {}
+
+    def edit(name):
+        path = smoke.folder / name
+        originals[path] = path.read_text(encoding="utf-8")
+        path.write_text(originals[path] + "\n# an edit\n", encoding="utf-8")
+
+    yield edit
+    for path, text in originals.items():
+        path.write_text(text, encoding="utf-8")
+
+
+def test_edit_in_plotting_retrains_nothing(smoke, edited):
+    edited("scripts/robustvit/reporting/style.py")
+    jobs = smoke.planned()
+    rules = {job[0] for job in jobs}
+    assert "make_figure" in rules
+    assert not rules & {"pretrain_model", "finetune_model", "evaluate_model", "build_dataset"}
+
+
+def test_edit_in_one_figure_redraws_that_figure(smoke, edited):
+    edited("scripts/robustvit/reporting/figures/gradients.py")
+    drawn = {job[1] for job in smoke.planned() if job[0] == "make_figure"}
+    assert drawn == {"demo_gradients"}
+
+
+def test_edit_in_the_attack_reruns_what_attacks(smoke, edited):
+    edited("scripts/robustvit/attacks/pgd.py")
+    jobs = smoke.planned()
+    trained = {job[1] for job in jobs if job[0] in ("pretrain_model", "finetune_model")}
+    assert trained >= {"demo_light", "demo_canonical", "demo_eps8", "demo_cifar10"}
+    assert "demo_standard" not in trained and "demo_cifar10_standard" not in trained
+    assert "make_perturbations" in {job[0] for job in jobs}
+    assert "build_dataset" not in {job[0] for job in jobs}
+
+
+def test_edit_in_autoattack_retrains_nothing(smoke, edited):
+    edited("scripts/robustvit/attacks/autoattack.py")
+    jobs = smoke.planned()
+    assert {job[2] for job in jobs if job[0] == "evaluate_model"} == {"autoattack"}
+    assert not {job[0] for job in jobs} & {"pretrain_model", "finetune_model"}
+
+
+def test_killed_run_goes_on_where_it_stopped(smoke, tmp_path):
+    """A kill of everything at once, as a power cut: the next call finishes with equal weights."""
+    weights = smoke.results / "train/demo_flowers/weights.safetensors"
+    before = weights.read_bytes()
+    for path in (smoke.results / "train/demo_flowers").iterdir():
+        path.unlink()
+    shutil.rmtree(smoke.results / "work/train/demo_flowers", ignore_errors=True)
+    command = ["timeout", "--signal=KILL", "9", "setsid", "--wait", "python", "-m", "snakemake"]
+    subprocess.run(
+        [*command, *("--configfile", "configs/demo.yaml", "configs/smoke.yaml"), "--cores", "2"],
+        cwd=smoke.folder,
+        capture_output=True,
+        check=False,
+    )
+    subprocess.run(["pkill", "-9", "-f", str(weights.parent)], check=False)
+    smoke.snakemake("--configfile", "configs/demo.yaml", "configs/smoke.yaml", "--unlock")
+    done = smoke.snakemake(
+        *("--configfile", "configs/demo.yaml", "configs/smoke.yaml"),
+        *("--cores", "2", "--rerun-incomplete"),
+    )
+    assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
+    assert weights.read_bytes() == before
