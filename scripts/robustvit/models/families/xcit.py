@@ -50,9 +50,8 @@ def adapt_patch_size(model: nn.Module, patch_size: int) -> None:
         UserError: if the old patch size is not the new one times a power of two.
     """
     stem = model.patch_embed
-    ratio = stem.patch_size / patch_size
     convolutions = [module for module in stem.modules() if isinstance(module, nn.Conv2d)]
-    changes = math.log2(ratio) if ratio > 0 else -1
+    changes = math.log2(stem.patch_size / patch_size) if patch_size > 0 else -1
     if changes != int(changes) or not 0 <= changes <= len(convolutions):
         raise UserError(
             f"patch_size {patch_size} cannot be made from a stem with patches of "
