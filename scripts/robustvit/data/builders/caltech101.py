@@ -1,0 +1,104 @@
+"""Caltech-101 with TFDS's split: 30 random images of each class to train, the rest to test.
+
+TFDS draws with NumPy's seed 1234, class after class, in the order in which the file system lists
+classes and files, so its split differs between machines. Here both are sorted first.
+
+Options:
+    classes: "present" (the categories in the archive, sorted; the default, and TFDS's 102 with the
+        official archive), "official" (TFDS's 102 whatever is there) or a list of categories.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from robustvit.core.errors import UserError, unknown_name
+from robustvit.data.archives import readable, tar_files
+from robustvit.data.building import DatasetPlan, Example, check_options
+from robustvit.data.package_files import package_file
+
+INNER = "caltech-101/101_ObjectCategories.tar.gz"
+TRAIN_PER_CLASS = 30
+SEED = 1234
+
+
+def plan(source: dict, options: dict) -> DatasetPlan:
+    """Plan the set; a first pass over the names decides the split.
+
+    Raises:
+        UserError: for unknown classes or a class with fewer than 30 images.
+    """
+    check_options(options, {"classes"}, "caltech101")
+    archive = source["files"]["archive"]
+    files = _files_by_category(archive)
+    classes = _choose_classes(options.get("classes") or "present", files)
+    train = _training_files(files, archive)
+    labels = {
+        category: classes.index(category.lower())
+        for category in files
+        if category.lower() in classes
+    }
+
+    def examples() -> Iterator[Example]:
+        for path, image in _images(archive):
+            category, name = path.parts[-2:]
+            if category in labels and name.endswith(".jpg"):
+                split = "train" if f"{category}/{name}" in train else "test"
+                yield Example(split, f"{category}/{name}", labels[category], image.read())
+
+    total = sum(len(names) for category, names in files.items() if category in labels)
+    return DatasetPlan(classes, ["train", "test"], examples, total)
+
+
+def _images(archive: Path) -> Iterator[tuple[PurePosixPath, object]]:
+    """Stream the files of the tar inside the zip."""
+    with readable(archive), zipfile.ZipFile(archive) as outer:
+        if INNER not in outer.namelist():
+            raise UserError(f"{archive}: it holds no {INNER}. Expected the official archive.")
+        with outer.open(INNER) as inner:
+            for name, image in tar_files(Path(f"{archive}:{INNER}"), inner):
+                path = PurePosixPath(name)
+                if len(path.parts) >= 3 and not path.name.startswith("."):
+                    yield path, image
+
+
+def _files_by_category(archive: Path) -> dict[str, list[str]]:
+    files: dict[str, list[str]] = {}
+    for path, _ in _images(archive):
+        files.setdefault(path.parts[-2], []).append(path.name)
+    return {category: sorted(files[category]) for category in sorted(files)}
+
+
+def _training_files(files: dict[str, list[str]], archive: Path) -> set[str]:
+    """Draw the training files as TFDS does, over every category and every file in it."""
+    random = np.random.RandomState(SEED)
+    chosen = set()
+    for category, names in files.items():
+        if len(names) < TRAIN_PER_CLASS:
+            raise UserError(
+                f"{archive}: {category} has {len(names)} images; the split needs at least "
+                f"{TRAIN_PER_CLASS}."
+            )
+        drawn = random.choice(names, TRAIN_PER_CLASS, replace=False)
+        chosen |= {f"{category}/{name}" for name in drawn}
+    return chosen
+
+
+def _choose_classes(classes: str | list[str], files: dict[str, list[str]]) -> list[str]:
+    present = sorted(category.lower() for category in files)
+    if isinstance(classes, list):
+        for name in classes:
+            if name.lower() not in present:
+                raise unknown_name("category", name, files, "options.classes")
+        return sorted(name.lower() for name in classes)
+    if classes == "present":
+        return present
+    if classes == "official":
+        names = package_file("tensorflow_datasets", "image_classification/caltech101_labels.txt")
+        return names.read_text(encoding="utf-8").split()
+    known = ["official", "present"]
+    raise unknown_name("set of classes", classes, known, "options.classes")

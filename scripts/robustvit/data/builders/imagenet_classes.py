@@ -1,0 +1,71 @@
+"""ImageNet restricted to some synsets: their training and validation images (spec: ImageNet-100).
+
+Options:
+    classes: "imagenet100", "imagenet1k" or a list of synsets. The sorted synsets are the labels.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+from robustvit.core.errors import UserError
+from robustvit.data.archives import tar_files
+from robustvit.data.building import DatasetPlan, Example, check_options
+from robustvit.data.imagenet_labels import choose_synsets, validation_synset
+
+
+def plan(source: dict, options: dict) -> DatasetPlan:
+    """Plan the set; both archives are streamed, the training archive is never unpacked.
+
+    A first pass over the headers counts the images, so that a truncated archive or an absent
+    synset is noticed before hours of work.
+
+    Raises:
+        UserError: for unknown options or synsets, or if an archive is truncated.
+    """
+    check_options(options, {"classes"}, "imagenet_classes")
+    synsets = choose_synsets(options.get("classes") or "imagenet1k")
+    labels = {synset: label for label, synset in enumerate(synsets)}
+    train, val = source["files"]["train"], source["files"]["val"]
+    counts = Counter(synset for synset, _, _ in _training_files(train, labels))
+    _require_all(train, labels, counts)
+    total = counts.total() + sum(1 for _ in _validation_files(val, labels))
+
+    def examples() -> Iterator[Example]:
+        for synset, name, image in _training_files(train, labels):
+            yield Example("train", name, labels[synset], image.read())
+        for synset, name, image in _validation_files(val, labels):
+            yield Example("validation", name, labels[synset], image.read())
+
+    return DatasetPlan(synsets, ["train", "validation"], examples, total)
+
+
+def _training_files(path: Path, labels: dict[str, int]) -> Iterator[tuple[str, str, IO[bytes]]]:
+    """Stream (synset, file name, open file) out of the tars inside the training tar."""
+    for inner, fileobj in tar_files(path):
+        synset = PurePosixPath(inner).stem
+        if synset in labels:
+            for name, image in tar_files(Path(f"{path}:{inner}"), fileobj):
+                yield synset, PurePosixPath(name).name, image
+
+
+def _validation_files(path: Path, labels: dict[str, int]) -> Iterator[tuple[str, str, IO[bytes]]]:
+    """Stream (synset, file name, open file); the number in the name decides the synset."""
+    for name, image in tar_files(path):
+        file_name = PurePosixPath(name).name
+        synset = validation_synset(file_name)
+        if synset in labels:
+            yield synset, file_name, image
+
+
+def _require_all(path: Path, labels: dict[str, int], counts: Counter) -> None:
+    absent = sorted(set(labels) - set(counts))
+    if absent:
+        more = f" and {len(absent) - 1} more of the chosen classes" if absent[1:] else ""
+        raise UserError(
+            f"{path}: it holds no {absent[0]}.tar{more}. Choose classes that are in the archive "
+            "in `options.classes`, or take the complete one."
+        )

@@ -1,0 +1,85 @@
+"""Oxford Flowers-102 with the official train, validation and test lists.
+
+Options:
+    classes: "present" (the species in the labels file; the default, and all 102 with the official
+        files) or "official" (102 species whatever is there).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+from scipy.io import loadmat
+from scipy.io.matlab import MatReadError
+
+from robustvit.core.errors import UserError, unknown_name
+from robustvit.data.archives import tar_files
+from robustvit.data.building import DatasetPlan, Example, check_options
+
+SPECIES = 102
+SPLITS = {"trnid": "train", "valid": "validation", "tstid": "test"}
+
+
+def plan(source: dict, options: dict) -> DatasetPlan:
+    """Plan the set from the archive and its two MATLAB files.
+
+    Raises:
+        UserError: for unknown options, or if the files do not fit together.
+    """
+    check_options(options, {"classes"}, "oxford_flowers102")
+    files = source["files"]
+    species = _load(files["labels"], "labels")
+    split_of = _split_of(files["splits"], len(species))
+    numbers = _choose_species(options.get("classes") or "present", species)
+    labels = {number: label for label, number in enumerate(numbers)}
+
+    def examples() -> Iterator[Example]:
+        missing = set(split_of)
+        for name, image in tar_files(files["images"]):
+            number = _image_number(name)
+            if number in missing:
+                missing.remove(number)
+                label = labels[int(species[number - 1])]
+                yield Example(split_of[number], PurePosixPath(name).name, label, image.read())
+        if missing:
+            raise UserError(
+                f"{files['images']}: image_{min(missing):05d}.jpg is in {files['splits'].name} "
+                "but not in the archive. Expected the three official files."
+            )
+
+    classes = [f"species {number}" for number in numbers]
+    return DatasetPlan(classes, list(SPLITS.values()), examples, len(split_of))
+
+
+def _choose_species(classes: str, species: np.ndarray) -> list[int]:
+    choices = {"official": range(1, SPECIES + 1), "present": np.unique(species)}
+    if classes not in choices:
+        raise unknown_name("set of classes", classes, choices, "options.classes")
+    return [int(number) for number in choices[classes]]
+
+
+def _split_of(path: Path, count: int) -> dict[int, str]:
+    """The split of each image number; an image may be in one split only."""
+    split_of: dict[int, str] = {}
+    for key, split in SPLITS.items():
+        for number in _load(path, key):
+            if number in split_of or not 1 <= number <= count:
+                raise UserError(f"{path}: image {number} of {key} has no label or two splits.")
+            split_of[int(number)] = split
+    return split_of
+
+
+def _load(path: Path, key: str) -> np.ndarray:
+    try:
+        return loadmat(path)[key].ravel().astype(np.int64)
+    except (KeyError, ValueError, MatReadError) as error:
+        raise UserError(
+            f"{path}: {key} cannot be read ({error}). Expected the official MATLAB file."
+        ) from error
+
+
+def _image_number(name: str) -> int:
+    stem = PurePosixPath(name).stem.removeprefix("image_")
+    return int(stem) if stem.isdigit() else 0

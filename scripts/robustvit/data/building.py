@@ -1,0 +1,80 @@
+"""What a builder plug-in returns: the classes of a data set and a stream of its examples."""
+
+from __future__ import annotations
+
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from PIL import Image, UnidentifiedImageError
+
+from robustvit.core.errors import UserError
+
+
+class Example(NamedTuple):
+    """One image of a split, in its original encoding.
+
+    `id` names it for ever: the name of its file in the archive, or for instance
+    "cifar10/test/00012". `label` is a place in the plan's classes.
+    """
+
+    split: str
+    id: str
+    label: int
+    image: bytes
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """A data set that can be built in one pass over its archives.
+
+    Attributes:
+        classes: names in label order.
+        splits: names of the splits.
+        examples: starts the pass.
+        total: number of examples if it is known beforehand, for the progress display.
+        encoding: "jpeg" or "png".
+        missing: names of images that belong to the set and are not in the archive.
+    """
+
+    classes: list[str]
+    splits: list[str]
+    examples: Callable[[], Iterator[Example]]
+    total: int | None = None
+    encoding: str = "jpeg"
+    missing: list[str] = field(default_factory=list)
+
+
+def image_size(data: bytes, name: str) -> tuple[int, int]:
+    """Decode an image completely and return its height and width in pixels.
+
+    Raises:
+        UserError: if it does not decode.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # odd EXIF data, of which ImageNet has some
+            with Image.open(io.BytesIO(data)) as image:
+                image.load()
+                return image.height, image.width
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
+        raise UserError(
+            f"{name}: the image does not decode ({error}). Replace it in its archive, or take the "
+            "official archive again."
+        ) from error
+
+
+def check_options(options: dict, known: set[str], builder: str) -> None:
+    """Refuse options that a builder does not have.
+
+    Raises:
+        UserError: naming the first unknown one.
+    """
+    unknown = sorted(set(options) - known)
+    if unknown:
+        raise UserError(
+            f"options.{unknown[0]}: the builder {builder} has no such option. "
+            f"Known: {', '.join(sorted(known)) or 'none'}."
+        )

@@ -1,0 +1,105 @@
+"""Images as an evaluation sees them: resize, centre crop, [0, 1] (spec A1.7, RobustBench)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+
+from robustvit.core.errors import unknown_name
+from robustvit.data.reading import TfdsImages
+
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+
+
+def interpolation(name: str) -> Image.Resampling:
+    """Pillow's constant for an interpolation's name.
+
+    Raises:
+        UserError: for an unknown name.
+    """
+    if name not in INTERPOLATIONS:
+        raise unknown_name("interpolation", name, INTERPOLATIONS, "interpolation")
+    return INTERPOLATIONS[name]
+
+
+def to_float(image: np.ndarray) -> torch.Tensor:
+    """uint8 [..., H, W, 3] in 0–255 → float32 [..., 3, H, W] in [0, 1]."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, -3))).float().div_(255)
+
+
+def resize_and_crop(
+    image: np.ndarray, size: int, crop_pct: float, method: Image.Resampling
+) -> np.ndarray:
+    """Resize the shorter side to floor(size / crop_pct) and cut out the central square.
+
+    As torchvision's Resize and CenterCrop, which timm and RobustBench use. An image of the right
+    size is returned as it is if `crop_pct` is 1.
+
+    Args:
+        image: uint8 [H, W, 3].
+
+    Returns:
+        uint8 [size, size, 3].
+    """
+    shorter = math.floor(size / crop_pct)
+    if image.shape[:2] == (size, size) and shorter == size:
+        return image
+    height, width = image.shape[:2]
+    if width <= height:
+        target = (shorter, int(shorter * height / width))
+    else:
+        target = (int(shorter * width / height), shorter)
+    resized = Image.fromarray(image).resize(target, method)
+    left, top = round((target[0] - size) / 2.0), round((target[1] - size) / 2.0)
+    return np.asarray(resized.crop((left, top, left + size, top + size)))
+
+
+def eval_transform(spec: dict) -> Callable[[np.ndarray], torch.Tensor]:
+    """Return the evaluation's transform: uint8 [H, W, 3] → float32 [3, S, S] in [0, 1].
+
+    Args:
+        spec: DATASET_READ; uses `image_size`, `crop_pct` and `interpolation`.
+    """
+    size, crop_pct = spec["image_size"], spec["crop_pct"]
+    method = interpolation(spec["interpolation"])
+
+    def transform(image: np.ndarray) -> torch.Tensor:
+        return to_float(resize_and_crop(image, size, crop_pct, method))
+
+    return transform
+
+
+def load_batch(
+    data: TfdsImages, spec: dict, indices: Sequence[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Images and labels of an open data set: float32 [B, 3, S, S] in [0, 1], int64 [B]."""
+    size, crop_pct = spec["image_size"], spec["crop_pct"]
+    method = interpolation(spec["interpolation"])
+    images = [resize_and_crop(image, size, crop_pct, method) for image in data.images(indices)]
+    labels = torch.from_numpy(data.labels[np.asarray(indices, np.int64)])
+    if not images:
+        return torch.empty(0, 3, size, size), labels
+    return to_float(np.stack(images)), labels
+
+
+def load_eval_batch(
+    manifest_path: str | Path, spec: dict, indices: Sequence[int]
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """`load_batch` for one batch of a data set that is not open yet.
+
+    Args:
+        manifest_path: the data set's manifest.json.
+        spec: DATASET_READ.
+        indices: places in the whole split.
+    """
+    return load_batch(TfdsImages(manifest_path, spec), spec, indices)

@@ -1,0 +1,137 @@
+"""Random access to the images of a built TFDS set, without importing TFDS (see A3 of the paper).
+
+A TFDS import costs half a second for each of many short jobs, and its own decoding is slower.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from array_record.python.array_record_module import ArrayRecordReader
+from PIL import Image
+
+from robustvit.core.errors import UserError, unknown_name
+from robustvit.core.files import read_json
+from robustvit.data.records import parse_record
+
+CACHE_BYTES = 512 << 20
+# Without read-ahead a random read touches its own record only.
+READER_OPTIONS = "readahead_buffer_size:0"
+
+
+class TfdsImages:
+    """One split of a data set as a sequence of (uint8 [H, W, 3] RGB, label).
+
+    Files are opened on first use in each process, so an object may be handed to data loader
+    workers however they are started. Decoded images are kept in memory if all have one size and
+    together take less than 512 MB.
+
+    Args:
+        manifest_path: the data set's manifest.json.
+        spec: DATASET_READ; `split` and `num_classes` are used here. All examples of the split are
+            there whatever `num_examples` is (see `selection.selected_indices`).
+
+    Attributes:
+        ids: stable names of the examples, list of N str.
+        labels: int64 [N].
+        classes: class names in label order.
+
+    Raises:
+        UserError: if there is no such split, or a label is not below `num_classes`.
+    """
+
+    def __init__(self, manifest_path: str | Path, spec: dict) -> None:
+        manifest_path = Path(manifest_path)
+        manifest, self.split = read_json(manifest_path), spec["split"]
+        if self.split not in manifest["splits"]:
+            where = f"datasets.{spec['name']}"
+            raise unknown_name("split", self.split, manifest["splits"], where)
+        folder = manifest_path.parent
+        self._shards = [folder / "tfds" / name for name in manifest["splits"][self.split]["shards"]]
+        with np.load(folder / f"index_{self.split}.npz", allow_pickle=False) as index:
+            self.ids: list[str] = index["ids"].tolist()
+            self.labels: np.ndarray = index["labels"]
+        self.classes: list[str] = manifest["classes"]
+        self.image_shape: list[int | None] = manifest["image_shape"]
+        _check_num_classes(self.labels, spec)
+        self._forget()
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
+        return self.images([index])[0], int(self.labels[index])
+
+    def images(self, indices: Sequence[int]) -> list[np.ndarray]:
+        """Decoded images, a list of uint8 [H, W, 3]; cached ones must not be written to."""
+        cache = self._open_cache()
+        if cache is None:
+            return self._decode(indices)
+        images, known = cache
+        missing = [index for index in indices if not known[index]]
+        if missing:
+            images[missing] = self._decode(missing)
+            known[missing] = True
+        return list(images[np.asarray(indices, np.int64)])
+
+    def encoded(self, indices: Sequence[int]) -> list[bytes]:
+        """The images as they were in the archive (JPEG or PNG), undecoded."""
+        return [parse_record(record)[0] for record in self._records(indices)]
+
+    def _decode(self, indices: Sequence[int]) -> list[np.ndarray]:
+        return [decode_image(data) for data in self.encoded(indices)]
+
+    def _records(self, indices: Sequence[int]) -> list[bytes]:
+        readers, starts = self._open_readers()
+        records = []
+        for index in indices:
+            shard = int(np.searchsorted(starts, index, side="right")) - 1
+            records.append(readers[shard].read([int(index - starts[shard])])[0])
+        return records
+
+    def _open_readers(self) -> tuple[list[ArrayRecordReader], np.ndarray]:
+        """Open the shards once in each process: readers do not survive a fork."""
+        if self._owner != os.getpid():
+            self._readers = [ArrayRecordReader(str(path), READER_OPTIONS) for path in self._shards]
+            lengths = [reader.num_records() for reader in self._readers]
+            self._starts = np.cumsum([0, *lengths[:-1]])
+            self._owner = os.getpid()
+        return self._readers, self._starts
+
+    def _open_cache(self) -> tuple[np.ndarray, np.ndarray] | None:
+        if None in self.image_shape or len(self) * int(np.prod(self.image_shape)) >= CACHE_BYTES:
+            return None
+        if self._cache is None:
+            images = np.empty((len(self), *self.image_shape), np.uint8)
+            self._cache = images, np.zeros(len(self), bool)
+        return self._cache
+
+    def _forget(self) -> None:
+        self._owner, self._readers, self._starts, self._cache = 0, [], np.zeros(1, np.int64), None
+
+    def __getstate__(self) -> dict:
+        hidden = ("_owner", "_readers", "_starts", "_cache")
+        return {key: value for key, value in self.__dict__.items() if key not in hidden}
+
+    def __setstate__(self, state: dict) -> None:
+        self.__dict__.update(state)
+        self._forget()
+
+
+def decode_image(data: bytes) -> np.ndarray:
+    """Decode a JPEG or PNG to RGB, uint8 [H, W, 3] (grey, palette and CMYK as Pillow does)."""
+    with Image.open(io.BytesIO(data)) as image:
+        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _check_num_classes(labels: np.ndarray, spec: dict) -> None:
+    largest = int(labels.max()) if len(labels) else 0
+    if largest >= spec["num_classes"]:
+        raise UserError(
+            f"datasets.{spec['name']}.num_classes: {spec['num_classes']}, but the data set has "
+            f"labels up to {largest}. Expected at least {largest + 1}."
+        )

