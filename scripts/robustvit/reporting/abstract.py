@@ -37,6 +37,11 @@ def label_of(section: dict, name: str) -> str:
     return (entry.get("label") if isinstance(entry, dict) else None) or name
 
 
+def quoted(section: dict | None, name: str) -> str:
+    """The display name in quotation marks, so that its own commas do no harm in a sentence."""
+    return f"“{label_of(section or {}, name)}”"
+
+
 def _scope(spec: dict, summary: dict) -> Iterator[str]:
     trained = [name for name, t in summary["training"].items() if t["status"] == "done"]
     experiments = spec.get("experiments") or {}
@@ -50,7 +55,7 @@ def _scope(spec: dict, summary: dict) -> Iterator[str]:
         )
     stand_ins = [n for n, d in summary["datasets"].items() if d.get("stand_in")]
     if stand_ins:
-        labels = [label_of(spec.get("datasets") or {}, name) for name in stand_ins]
+        labels = [quoted(spec.get("datasets"), name) for name in stand_ins]
         yield (
             f"For {sentence_list(labels)} the original archives were not at hand, and stand-ins "
             "made of CIFAR-10 photographs took their place; these results show that the "
@@ -68,7 +73,7 @@ def _robustness(spec: dict, summary: dict) -> Iterator[str]:
         yield _best(spec, summary, ranked[-1], protocol)
         lowest = _robust(summary, ranked[0], protocol)
         if len(ranked) > 1 and lowest["value"] < _robust(summary, ranked[-1], protocol)["value"]:
-            label = label_of(spec["experiments"], ranked[0])
+            label = quoted(spec["experiments"], ranked[0])
             yield f"The least robust one, {label}, keeps {with_interval(lowest)}."
 
 
@@ -76,8 +81,9 @@ def _best(spec: dict, summary: dict, name: str, protocol: str) -> str:
     record = summary["evaluations"][name][protocol]
     robust, clean = _robust(summary, name, protocol), _clean(summary, name, protocol)
     against = label_of(spec["protocols"], protocol)
-    text = f"On {_dataset_label(spec, record)}, the most robust model, "
-    text += f"{label_of(spec['experiments'], name)}, classifies {with_interval(robust)} of "
+    dataset = quoted(spec.get("datasets"), _dataset_name(record))
+    text = f"On {dataset}, the most robust model, "
+    text += f"{quoted(spec['experiments'], name)}, classifies {with_interval(robust)} of "
     text += f"{robust['n']} images correctly under {against} at {threat_text(record['threat'])}"
     if clean:
         text += f", and {with_interval(clean)} of the unchanged images"
@@ -122,21 +128,23 @@ def _dataset_name(record: dict) -> str:
     return str(dataset.get("name") if isinstance(dataset, dict) else dataset)
 
 
-def _dataset_label(spec: dict, record: dict) -> str:
-    return label_of(spec.get("datasets") or {}, _dataset_name(record))
-
-
 def _semantics(spec: dict, summary: dict) -> Iterator[str]:
+    """One sentence per classifier: how often it names the class of each generator's images."""
     experiments = spec.get("experiments") or {}
+    groups: dict[tuple, list[dict]] = {}
     for record in summary["semantics"]:
-        if not record.get("top1"):
-            continue
-        chance = record.get("chance_top1")
-        against = "" if chance is None else f" (chance: {percent(chance)})"
+        if record.get("top1"):
+            group = (record["semantics"], record["classifier"], record.get("chance_top1"))
+            groups.setdefault(group, []).append(record)
+    for (_, classifier, chance), records in groups.items():
+        shares = [
+            f"{with_interval(r['top1'])} of those of {quoted(experiments, r['generator'])}"
+            for r in records
+        ]
+        guess = "" if chance is None else f"; guessing would reach {percent(chance)}"
         yield (
-            f"Shown only the perturbations of {label_of(experiments, record['generator'])}, "
-            f"{label_of(experiments, record['classifier'])} names the class of the attacked image "
-            f"in {with_interval(record['top1'])} of the cases{against}."
+            f"Shown nothing but the perturbations, {quoted(experiments, classifier)} names the "
+            f"class of the attacked image for {sentence_list(shares)}{guess}."
         )
 
 

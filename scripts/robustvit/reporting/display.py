@@ -9,7 +9,7 @@ from robustvit.reporting.display_methods import (
     display_protocol,
 )
 from robustvit.reporting.display_tables import display_table
-from robustvit.reporting.formatting import count, flatten
+from robustvit.reporting.formatting import count, flatten, typeset
 
 FOLLOW = {
     "code": "Where the thesis and its released code differ, this run follows the released code.",
@@ -20,7 +20,7 @@ FOLLOW = {
 def build_display(spec: dict, summary: dict) -> dict:
     """Turn the report's settings and the run's summary into what the template prints."""
     tables = [summary["tables"][n] for n in spec.get("tables") or [] if n in summary["tables"]]
-    return {
+    words = {
         "title": summary["title"],
         "name": summary["name"],
         "commit": _short(summary["provenance"]["commits"]),
@@ -32,12 +32,12 @@ def build_display(spec: dict, summary: dict) -> dict:
         "datasets": display_datasets(spec, summary),
         "protocol": display_protocol(spec, summary),
         "tables": [display_table(table, spec) for table in tables],
-        "figures": _figures(spec, summary),
         "checks": _checks(spec, summary),
         "stages": _stages(summary),
         "provenance": _provenance(summary["provenance"]),
-        "settings": _settings(spec),
     }
+    names = {"figures": _figures(spec, summary), "settings": _settings(spec)}
+    return typeset(words) | names
 
 
 def _short(commits: list[str]) -> str:
@@ -52,8 +52,8 @@ def _figures(spec: dict, summary: dict) -> list[dict]:
         shown.append(
             {
                 "name": figure["name"],
-                "title": figure.get("title") or figure["name"],
-                "caption": figure.get("caption") or "",
+                "title": typeset(figure.get("title") or figure["name"]),
+                "caption": typeset(figure.get("caption") or ""),
                 "alt": (made or {}).get("alt") or figure.get("title") or figure["name"],
                 "made": made is not None,
             }

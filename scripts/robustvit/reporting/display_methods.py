@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from robustvit.core.progress import format_seconds
-from robustvit.reporting.abstract import label_of
+from robustvit.reporting.abstract import STRONGEST, label_of
 from robustvit.reporting.formatting import count, flatten, sentence_list, setting, threat_text
 
 ORIGINS = {
@@ -118,9 +118,15 @@ def display_protocol(spec: dict, summary: dict) -> dict:
                 "description": _description(entry),
                 "scope": _scope(name, summary),
             }
-            for name, entry in (spec.get("protocols") or {}).items()
+            for name, entry in sorted((spec.get("protocols") or {}).items(), key=_strength)
         ],
     }
+
+
+def _strength(item: tuple[str, object]) -> int:
+    """Sort key of protocols: clean first, then the weakest attack first."""
+    attack = item[1].get("attack") if isinstance(item[1], dict) else None
+    return -STRONGEST.index(attack) if attack in STRONGEST else -len(STRONGEST)
 
 
 def _description(entry: object) -> str:
@@ -165,6 +171,6 @@ def _scope(protocol: str, summary: dict) -> str:
         return "not run"
     numbers = sorted({(r["robust_top1"] or r["clean_top1"] or {}).get("n") or 0 for r in records})
     texts = [f"{len(records)} model{'s' * (len(records) != 1)}"]
-    texts.append(f"{sentence_list(count(n) for n in numbers)} images each")
+    texts.append(f"{sentence_list(map(count, numbers), 'or')} images each")
     threats = sorted({threat_text(r["threat"]) for r in records if r.get("threat")})
-    return "; ".join(texts + ([sentence_list(threats)] if threats else []))
+    return "; ".join(texts + ([sentence_list(threats, "or")] if threats else []))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from robustvit.reporting.formatting import interval, p_value, percent
-from robustvit.reporting.summary import is_asked
+from robustvit.reporting.results import is_asked
 
 WIDE = 8  # columns beside the row's label from which a table is set across the page
 
@@ -30,6 +30,7 @@ def display_table(table: dict, spec: dict) -> dict:
         "name": table["name"],
         "title": table["title"],
         "caption": table["caption"],
+        "corner": "Perturbations of" if table["kind"] == "semantics" else "Model",
         "comparison": table["comparison"],
         "columns": columns,
         "rows": [_row(row, spec) for row in table["rows"]],

@@ -44,7 +44,7 @@ def setting(value: object) -> str:
         return f"{value:g}"
     if isinstance(value, list | tuple):
         return ", ".join(setting(item) for item in value)
-    return str(value)
+    return str(value) or "none"
 
 
 def threat_text(threat: dict | None) -> str:
@@ -55,12 +55,21 @@ def threat_text(threat: dict | None) -> str:
     return f"ε = {threat['epsilon_255']:g}/255 ({norm})"
 
 
-def sentence_list(items: Iterable[str]) -> str:
+def sentence_list(items: Iterable[str], word: str = "and") -> str:
     """Join names for a sentence: "a, b and c"."""
     items = list(items)
     if len(items) < 2:
         return "".join(items)
-    return f"{', '.join(items[:-1])} and {items[-1]}"
+    return f"{', '.join(items[:-1])} {word} {items[-1]}"
+
+
+def typeset(value: object) -> object:
+    """Put typographic apostrophes and unbreakable percent signs into all text of a JSON value."""
+    if isinstance(value, str):
+        return value.replace("'", "’").replace(" %", "\u00a0%")
+    if isinstance(value, dict):
+        return {key: typeset(item) for key, item in value.items()}
+    return [typeset(item) for item in value] if isinstance(value, list) else value
 
 
 def flatten(value: dict, prefix: str = "") -> list[tuple[str, str]]:

@@ -142,3 +142,17 @@ def proportion(record: dict, metric: str, where: str) -> dict | None:
             f"found {value} in [{low}, {high}]."
         )
     return {"value": value, "low": low, "high": high, "k": found.get("k"), "n": found.get("n")}
+
+
+def is_asked(spec: dict, file: str) -> bool:
+    """Whether the configuration asks for an evaluation, so that its absence means something.
+
+    Args:
+        spec: the report's settings; an experiment's "evaluate" names its protocols.
+        file: path relative to the results root, for instance "eval/light/autoattack.json".
+    """
+    parts = file.removesuffix(".json").split("/")
+    if parts[0] != "eval" or len(parts) != 3:
+        return True
+    asked = ((spec.get("experiments") or {}).get(parts[1]) or {}).get("evaluate")
+    return asked is None or parts[2] in asked

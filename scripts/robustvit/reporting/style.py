@@ -92,6 +92,7 @@ def picture_grid(labels: list[str], columns: int, largest: float = 1.2) -> tuple
             ha="right",
             va="center",
             fontsize=8.5,
+            linespacing=1.0,
         )
     return figure, grid
 

@@ -9,7 +9,7 @@ from robustvit.core import provenance
 from robustvit.core.errors import UserError
 from robustvit.reporting.abstract import write_abstract
 from robustvit.reporting.published import Published
-from robustvit.reporting.results import Results, proportion, read_optional_json
+from robustvit.reporting.results import Results, is_asked, proportion, read_optional_json
 from robustvit.reporting.stages import collect_stages
 
 METRICS = ("clean_top1", "robust_top1")
@@ -164,20 +164,6 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
     for name, dataset in summary["datasets"].items():
         if dataset["status"] == "missing":
             yield {"what": f"data set {name}", "file": f"datasets/{name}/manifest.json"}
-
-
-def is_asked(spec: dict, file: str) -> bool:
-    """Whether the configuration asks for an evaluation, so that its absence means something.
-
-    Args:
-        spec: the report's settings; an experiment's "evaluate" names its protocols.
-        file: path relative to the results root, for instance "eval/light/autoattack.json".
-    """
-    parts = file.removesuffix(".json").split("/")
-    if parts[0] != "eval" or len(parts) != 3:
-        return True
-    asked = ((spec.get("experiments") or {}).get(parts[1]) or {}).get("evaluate")
-    return asked is None or parts[2] in asked
 
 
 def _provenance(results: Results, published: Published) -> dict:

@@ -22,7 +22,7 @@ DEFAULT = (
     {"protocol": "clean", "metric": "clean_top1", "label": "clean"},
     {"protocol": "autoattack", "metric": "robust_top1", "label": "AutoAttack"},
 )
-BAR = 0.36
+BAR, LINE = 0.36, 0.36  # heights of a bar and of a line of a label
 CHANCE = "chance"
 SHOWS_MISSING = True  # an input that is not there is part of the figure, not an error
 
@@ -58,7 +58,9 @@ def read(options: dict, root: Path, extra: Path | None = None) -> dict:
 def draw(spec: dict, inputs: dict) -> Figure:
     """Draw a group of horizontal bars per experiment, the first at the top."""
     protocols, rows = inputs["protocols"], spec["options"]["rows"]
-    step = BAR * len(protocols) + 0.3
+    labels = [style.wrap(row.get("label") or row["experiment"], 30) for row in rows]
+    lines = 1 + max(label.count("\n") for label in labels)
+    step = max(BAR * len(protocols) + 0.3, LINE * lines + 0.2)
     figure = style.new_figure(style.TEXT_WIDTH, 0.75 + 0.52 * step * len(rows))
     axes = figure.subplots()
     for index, protocol in enumerate(protocols):
@@ -66,8 +68,7 @@ def draw(spec: dict, inputs: dict) -> Figure:
         values = [row[index] for row in inputs["measured"]]
         _draw_bars(axes, places, values, protocol, index)
     middle = BAR * (len(protocols) - 1) / 2
-    labels = [style.wrap(row.get("label") or row["experiment"], 30) for row in rows]
-    axes.set_yticks([row * step + middle for row in range(len(rows))], labels)
+    axes.set_yticks([row * step + middle for row in range(len(rows))], labels, linespacing=1.0)
     axes.tick_params(axis="y", length=0, labelsize=9)
     axes.invert_yaxis()
     axes.spines["left"].set_visible(False)

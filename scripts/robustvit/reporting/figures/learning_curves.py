@@ -44,19 +44,26 @@ def _curve(rows: list[dict], name: str) -> tuple[list[int], list[float]]:
 
 def draw(spec: dict, inputs: dict) -> Figure:
     """Draw two panels with one line per experiment and one legend for both."""
-    figure = style.new_figure(style.TEXT_WIDTH, 2.9)
+    names = [e.get("label") or e["experiment"] for e in spec["options"]["experiments"]]
+    columns = min(_legend_columns(names), len(names))
+    rows = -(-len(names) // columns)
+    figure = style.new_figure(style.TEXT_WIDTH, 2.5 + 0.19 * rows)
     axes = figure.subplots(1, 2, sharey=True)
     for axis, (panel, title) in zip(axes, PANELS.items(), strict=True):
-        for index, entry in enumerate(spec["options"]["experiments"]):
-            epochs, values = inputs["curves"][index][panel]
-            label = entry.get("label") or entry["experiment"]
-            axis.plot(epochs, [100 * v for v in values], label=label, **_line(index, values))
+        for index, curves in enumerate(inputs["curves"]):
+            epochs, values = curves[panel]
+            shares = [100 * value for value in values]
+            axis.plot(epochs, shares, label=names[index], **_line(index, values))
         _finish(axis, title)
     axes[0].set_ylabel("top-1 accuracy in %")
     handles, labels = axes[0].get_legend_handles_labels()
-    columns = 2 if max(map(len, labels)) > 24 else 3
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3)
     return figure
+
+
+def _legend_columns(labels: list[str]) -> int:
+    longest = max(map(len, labels))
+    return 3 if longest <= 24 else 2 if longest <= 42 else 1
 
 
 def _line(index: int, values: list[float]) -> dict:

@@ -1,0 +1,348 @@
+"""A small invented results root that has every kind of file the report reads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import yaml
+
+CLASSES = ["airplane", "automobile", "bird", "cat"]
+EXPERIMENTS = {
+    "demo_light": "XCiT-demo, light recipe",
+    "demo_canonical": "XCiT-demo, canonical recipe",
+    "demo_standard": "XCiT-demo, standard training",
+    "demo_cifar": "XCiT-demo, fine-tuned on CIFAR-10 (TRADES)",
+}
+ACCURACY = {  # clean, AutoAttack: hits of 64 images
+    "demo_light": (44, 28),
+    "demo_canonical": (40, 22),
+    "demo_standard": (55, 0),
+    "demo_cifar": (47, 30),
+}
+PROVENANCE = {
+    "commit": "0123456789abcdef0123456789abcdef01234567",
+    "created": "2026-01-02T03:04:05+00:00",
+    "python": "3.11.7",
+    "versions": {"torch": "2.9.0", "timm": "1.0.31", "pyautoattack": "0.2.0"},
+    "device": "cpu",
+    "processor": "Example CPU @ 2.0 GHz",
+    "cores": 2,
+    "seed": 42,
+    "seconds": 61.5,
+}
+DOT = """digraph snakemake_dag {
+    graph[bgcolor=white, margin=0];
+    node[shape=box, style=rounded, fontname=sans, fontsize=10, penwidth=2];
+    edge[penwidth=2, color=grey];
+"""
+RULES = [
+    ("fetch_source", "build_dataset"),
+    ("make_stand_in", "build_dataset"),
+    ("fetch_source", "make_stand_in"),
+    ("build_dataset", "train_model"),
+    ("build_dataset", "evaluate_model"),
+    ("train_model", "evaluate_model"),
+    ("import_checkpoint", "classify_perturbations"),
+    ("fetch_checkpoint", "import_checkpoint"),
+    ("evaluate_model", "gather_evaluation"),
+    ("gather_evaluation", "make_table"),
+    ("train_model", "make_perturbations"),
+    ("build_dataset", "make_perturbations"),
+    ("make_perturbations", "classify_perturbations"),
+    ("make_perturbations", "make_figure"),
+    ("classify_perturbations", "make_table"),
+    ("train_model", "accumulate_gradients"),
+    ("accumulate_gradients", "make_figure"),
+    ("train_model", "make_figure"),
+    ("gather_evaluation", "make_figure"),
+    ("draw_rulegraph", "make_figure"),
+    ("make_table", "write_summary"),
+    ("make_figure", "render_report"),
+    ("write_summary", "render_report"),
+    ("render_report", "all"),
+]
+
+
+def proportion(k: int, n: int) -> dict:
+    """Wilson interval of k of n."""
+    z, p = 1.96, k / n
+    centre = (p + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * (p * (1 - p) / n + z * z / (4 * n * n)) ** 0.5
+    low, high = max(0.0, centre - half), min(1.0, centre + half)
+    return {"value": p, "low": min(low, p), "high": max(high, p), "k": k, "n": n}
+
+
+def write(path: Path, value: object) -> None:
+    """Write JSON, YAML or text, by the suffix."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if path.suffix == ".json":
+        path.write_text(json.dumps(value), encoding="utf-8")
+    elif path.suffix == ".yaml":
+        path.write_text(yaml.safe_dump(value), encoding="utf-8")
+    else:
+        path.write_text(str(value), encoding="utf-8")
+
+
+def example_images(number: int, side: int, seed: int) -> np.ndarray:
+    """Smooth colourful pictures [N, 3, H, W] in [0, 1]."""
+    rng = np.random.default_rng(seed)
+    coarse = rng.random((number, 3, 4, 4))
+    fine = np.kron(coarse, np.ones((1, 1, side // 4, side // 4)))
+    return (0.7 * fine + 0.3 * rng.random(fine.shape)).astype(np.float32)
+
+
+def write_evaluations(root: Path) -> None:
+    """Evaluate each experiment: clean, AutoAttack and PGD-10."""
+    for name, (clean, robust) in ACCURACY.items():
+        dataset = "cifar10" if name == "demo_cifar" else "imagenet_demo"
+        common = {"experiment": name, "chance": 0.25, "stand_in": dataset != "cifar10", "seed": 42}
+        common |= {"dataset": {"name": dataset, "split": "val"}, "provenance": PROVENANCE}
+        threat = {"norm": "linf", "epsilon_255": 8 if name == "demo_cifar" else 4}
+        checks = [
+            {"name": "inside the ball and [0, 1]", "passed": True, "detail": "max |δ| = ε"},
+            {"name": "stronger attack is not weaker", "passed": name != "demo_canonical"},
+        ]
+        for protocol, hits in (("clean", None), ("autoattack", robust), ("pgd10", robust + 2)):
+            record = common | {"protocol": protocol, "clean_top1": proportion(clean, 64)}
+            if hits is not None:
+                record |= {"robust_top1": proportion(hits, 64), "threat": threat, "checks": checks}
+            write(root / f"eval/{name}/{protocol}.json", record)
+
+
+def write_trainings(root: Path, epochs: int = 12) -> None:
+    """Write curves that rise and a config with provenance."""
+    for index, name in enumerate(EXPERIMENTS):
+        lines = ["epoch,lr,train_loss,eval_clean_top1,eval_robust_top1"]
+        for epoch in range(epochs):
+            rise = 1 - np.exp(-(epoch + 1) / 4)
+            robust = "" if name == "demo_standard" else f"{0.45 * rise - 0.04 * index:.4f}"
+            lines.append(f"{epoch},0.001,{1.4 - rise:.4f},{0.8 * rise - 0.05 * index:.4f},{robust}")
+        write(root / f"train/{name}/metrics.csv", "\n".join(lines) + "\n")
+        write(root / f"train/{name}/config.yaml", {"experiment": name, "provenance": PROVENANCE})
+
+
+def write_semantics(root: Path, side: int = 32, number: int = 12) -> None:
+    """Write perturbations of a robust and a standard model and their classification."""
+    images, labels = example_images(number, side, 0), np.arange(number) % len(CLASSES)
+    for name, hits in (("demo_light", 31), ("demo_standard", 15)):
+        folder = root / "semantics/demo" / name
+        delta = 4 / 255 * np.sign(example_images(number, side, hits) - 0.5)
+        picture = np.round(255 * (delta + 4 / 255) / (8 / 255)).astype(np.uint8)
+        folder.mkdir(parents=True, exist_ok=True)
+        np.savez(
+            folder / "examples.npz",
+            images=images,
+            adversarial=np.clip(images + delta, 0, 1).astype(np.float32),
+            perturbation=picture.transpose(0, 2, 3, 1),
+            labels=labels,
+            label_names=np.array(CLASSES)[labels],
+            prediction=labels,
+            adversarial_prediction=labels if name == "demo_light" else (labels + 1) % 4,
+            class_names=np.array(CLASSES),
+        )
+        record = {"top1": proportion(hits, 64), "top5": proportion(min(64, hits + 20), 64)}
+        record |= {"chance_top1": 0.1, "chance_top5": 0.5, "p_value_top1": 1e-9}
+        write(folder / "cifar_resnet18.json", record | {"provenance": PROVENANCE})
+        write(folder / "manifest.json", {"dataset": "perturbations"})
+
+
+def write_gradients(root: Path, side: int = 32) -> None:
+    """Write accumulated gradients of two models towards three targets."""
+    (root / "gradients").mkdir(parents=True, exist_ok=True)
+    for seed, name in enumerate(("demo_light", "demo_standard")):
+        np.savez(
+            root / f"gradients/{name}.npz",
+            start=(example_images(1, side, 9)[0] > 0.5).astype(np.float32),
+            results=example_images(3, side, seed),
+            targets=np.array([0, 2, 3]),
+            target_names=np.array(["airplane", "bird", "cat"]),
+            probability=np.array([0.99, 0.87, 1.0]),
+        )
+
+
+def write_datasets(root: Path) -> None:
+    """Write manifests: a real set and a stand-in."""
+    for name, stand_in in (("cifar10", False), ("imagenet_demo", True)):
+        manifest = {
+            "dataset": name,
+            "stand_in": stand_in,
+            "origin": "stand-in" if stand_in else "npm",
+            "classes": CLASSES,
+            "splits": {"train": {"num_examples": 12000}, "val": {"num_examples": 400}},
+            "sha256": "ab" * 32,
+            "provenance": PROVENANCE,
+        }
+        write(root / f"datasets/{name}/manifest.json", manifest)
+
+
+def write_benchmarks(root: Path) -> None:
+    """Write benchmark files as Snakemake does, one of them with unknown memory."""
+    head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
+    for name, seconds in (("demo_light", 120.5), ("demo_standard", 60.25)):
+        line = f"{seconds}\t0:02:00\t812.5\t1\t1\t1\t0\t0\t99\t100\n"
+        write(root / f"benchmarks/train_model/{name}.tsv", head + line)
+    write(
+        root / "benchmarks/make_table/recipes.tsv", head + "0.4\t0:00:00\t-\t-\t-\t-\t0\t0\t0\t0\n"
+    )
+
+
+def build_root(root: Path) -> Path:
+    """Write everything that trainings, evaluations and analyses would have left."""
+    write_evaluations(root)
+    write_trainings(root)
+    write_semantics(root)
+    write_gradients(root)
+    write_datasets(root)
+    write_benchmarks(root)
+    write(root / "rulegraph.dot", dot_text())
+    return root
+
+
+def dot_text(rules: list[tuple[str, str]] = RULES) -> str:
+    """A rule graph as `snakemake --rulegraph dot` prints it."""
+    names = sorted({name for edge in rules for name in edge})
+    nodes = [
+        f'\t{i}[label = "{n}", color = "0.1 0.6 0.85", style="rounded"];'
+        for i, n in enumerate(names)
+    ]
+    edges = [f"\t{names.index(a)} -> {names.index(b)}" for a, b in rules]
+    return DOT + "\n".join(nodes + edges) + "\n}\n"
+
+
+def table_spec() -> dict:
+    """A table of all four experiments beside the thesis' Table 5 and Table 8."""
+    keys = {
+        "demo_light": "thesis.table5.wd-0-5",
+        "demo_canonical": "thesis.table5.xca",
+        "demo_cifar": "thesis.table8.finetuned",
+    }
+    rows = [
+        {
+            "experiment": name,
+            "label": label,
+            "published": {
+                "clean": f"{keys[name]}.clean_top1",
+                "autoattack": f"{keys[name]}.autoattack_top1",
+            }
+            if name in keys
+            else {},
+            "published_label": "XCiT-S12" if name in keys else None,
+        }
+        for name, label in EXPERIMENTS.items()
+    ]
+    return {
+        "name": "demo_recipes",
+        "title": "Recipes under attack",
+        "caption": "Top-1 accuracy on unchanged images and under standard AutoAttack.",
+        "columns": [
+            {"metric": "clean_top1", "protocol": "clean", "label": "Clean"},
+            {"metric": "robust_top1", "protocol": "pgd10", "label": "PGD-10"},
+            {"metric": "robust_top1", "protocol": "autoattack", "label": "AutoAttack"},
+        ],
+        "rows": rows,
+    }
+
+
+def semantics_table_spec() -> dict:
+    """Generators × classifiers beside the thesis' Table 9."""
+    return {
+        "name": "demo_semantics",
+        "kind": "semantics",
+        "title": "Perturbations named by another model",
+        "caption": "Share of perturbations whose class the ResNet-18 names.",
+        "semantics": "demo",
+        "generators": [
+            {
+                "experiment": "demo_light",
+                "label": "robust XCiT-demo",
+                "published": {"cifar_resnet18": "thesis.table9.robust-xcit-s12.convnext-xl.top5"},
+                "published_label": "XCiT-S12, named by ConvNeXt-XL",
+            },
+            {"experiment": "demo_standard", "label": "standard XCiT-demo"},
+        ],
+        "classifiers": [{"experiment": "cifar_resnet18", "label": "ResNet-18"}],
+    }
+
+
+def figure_specs() -> list[dict]:
+    """One figure of every kind."""
+    two = [
+        {"experiment": "demo_light", "label": "robust XCiT-demo"},
+        {"experiment": "demo_standard", "label": "standard XCiT-demo"},
+    ]
+    every = [{"experiment": name, "label": label} for name, label in EXPERIMENTS.items()]
+    options = {
+        "perturbations": {"semantics": "demo", "generators": two, "columns": 8},
+        "gradients": {"models": two},
+        "learning_curves": {"experiments": every},
+        "ablation_bars": {"rows": every},
+        "rulegraph": {"dot": "rulegraph.dot", "hide": ["all"]},
+    }
+    return [
+        {
+            "name": f"demo_{kind}",
+            "kind": kind,
+            "title": f"The {kind.replace('_', ' ')}",
+            "caption": f"Caption of the {kind.replace('_', ' ')}: ε = 4/255, 95% intervals.",
+            "options": option,
+        }
+        for kind, option in options.items()
+    ]
+
+
+def report_spec() -> dict:
+    """Settings of a report over everything above."""
+    recipe = {
+        "batch_size": 256,
+        "epochs": 12,
+        "optimizer": {"name": "adamw", "lr": 0.001, "weight_decay": 0.5},
+        "augmentation": {"mixup": 0.0, "cutmix": 0.0, "randaugment": None},
+        "loss": {"name": "adversarial", "beta": 6.0},
+        "attack": {"name": "pgd", "steps": 1, "step_factor": 1.5, "epsilon_schedule": "linear"},
+    }
+    experiments = {
+        name: {
+            "label": label,
+            "model": "xcit_demo",
+            "dataset": "cifar10" if name == "demo_cifar" else "imagenet_demo",
+            "recipe_name": name.removeprefix("demo_"),
+            "recipe": recipe,
+            "threat": None
+            if name == "demo_standard"
+            else {"norm": "linf", "epsilon_255": 8 if name == "demo_cifar" else 4},
+            "init": {"experiment": "demo_light"} if name == "demo_cifar" else None,
+            "seed": 42,
+        }
+        for name, label in EXPERIMENTS.items()
+    }
+    return {
+        "name": "demo",
+        "title": "A Light Recipe to Train Robust Vision Transformers: demonstration",
+        "tables": ["demo_recipes", "demo_semantics"],
+        "figures": [
+            {key: spec[key] for key in ("name", "title", "caption")} for spec in figure_specs()
+        ],
+        "experiments": experiments,
+        "datasets": {
+            "cifar10": {"label": "CIFAR-10", "image_size": 32, "crop_pct": 1.0},
+            "imagenet_demo": {"label": "ImageNet, 4 classes", "image_size": 32, "crop_pct": 0.875},
+        },
+        "protocols": {
+            "clean": {"label": "clean", "description": "Unchanged images.", "attack": None},
+            "pgd10": {
+                "label": "PGD-10",
+                "description": "Ten steps of projected gradient descent from a random start.",
+                "attack": "pgd",
+            },
+            "autoattack": {
+                "label": "AutoAttack",
+                "description": "APGD-CE, APGD-T, FAB-T and Square, standard version.",
+                "attack": "autoattack",
+            },
+        },
+        "semantics": ["demo"],
+        "notes": ["A *note* with #signs, [brackets], $x$ and \\ that must survive as typed."],
+        "follow": "code",
+    }

