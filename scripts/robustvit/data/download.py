@@ -6,11 +6,11 @@ import csv
 import errno
 import hashlib
 import http.client
-import shutil
 import urllib.request
 from pathlib import Path
 
 from robustvit.core.files import atomic_path
+from robustvit.core.progress import Progress
 from robustvit.data.package_files import package_file
 
 TIMEOUT_SECONDS = 15.0
@@ -43,7 +43,11 @@ def download(url: str, path: Path, *, digest: str, algorithm: str = "sha256") ->
 
 def _stream(url: str, path: Path) -> None:
     with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, open(path, "wb") as out:
-        shutil.copyfileobj(response, out, 1 << 20)
+        total = int(response.headers.get("Content-Length") or 0) / 1e6
+        with Progress(total, "MB", f"download {url.rsplit('/', 1)[-1]}") as progress:
+            while block := response.read(1 << 20):
+                out.write(block)
+                progress.update(round(out.tell() / 1e6, 1))
 
 
 def official_downloads(source: str) -> dict[str, tuple[str, str]]:

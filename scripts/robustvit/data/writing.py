@@ -69,7 +69,6 @@ def write_dataset(
     dataset: str,
     builder: str,
     source: dict,
-    extra: dict | None = None,
 ) -> None:
     """Build a data set: TFDS files, the index of ids and labels, and manifest.json last.
 
@@ -81,7 +80,6 @@ def write_dataset(
         dataset: the configuration's name of the data set.
         builder: the builder's name.
         source: what `read_source` returned.
-        extra: further entries of the manifest.
 
     Raises:
         UserError: for an image that does not decode, an empty split or a repeated id.
@@ -107,7 +105,6 @@ def write_dataset(
             "splits": splits,
             "sha256": _combined_hash(splits),
             "provenance": provenance.collect(seconds=time.monotonic() - start),
-            **(extra or {}),
         }
         write_json(folder / manifest_path.name, manifest)
 

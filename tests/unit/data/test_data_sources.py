@@ -153,6 +153,19 @@ def test_a_batch_may_not_run_code(tmp_path):
     assert not (tmp_path / "made").exists()
 
 
+def test_batches_as_python_2_pickled_them_are_read():
+    """The official archive dates from 2009: byte strings and NumPy's old module names."""
+    array = (
+        b"cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\n(K\x00tU\x01btR(K\x01K\x02K\x03\x86"
+        b"cnumpy\ndtype\n(U\x02u1K\x00K\x01tR(K\x03U\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb"
+        b"\x89U\x06\x01\x02\x03\xfd\xfe\xfftb"
+    )
+    stream = b"\x80\x02}(U\x04data" + array + b"U\x06labels](K\x06K\x09eu."
+    batch = cifar10._ArraysOnly(io.BytesIO(stream), encoding="bytes").load()
+    assert batch[b"data"].tolist() == [[1, 2, 3], [253, 254, 255]]
+    assert batch[b"labels"] == [6, 9]
+
+
 def test_download_checks_the_digest_and_leaves_nothing(tmp_path):
     (tmp_path / "file").write_bytes(b"contents")
     url, target = (tmp_path / "file").as_uri(), tmp_path / "out" / "copy"
