@@ -47,4 +47,8 @@ def write_metrics(path: str | Path, rows: Sequence[dict], selected: int | None =
 def _field(value: object) -> str:
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if not isinstance(value, float):
+        return str(value)
+    text = f"{value:.6g}"
+    # A reader tells numbers of a kind by the point: an accuracy of 1 stays a float.
+    return f"{text}.0" if text.lstrip("-").isdigit() else text

@@ -88,7 +88,7 @@ def test_metrics_leave_unmeasured_values_empty(tmp_path):
     path = tmp_path / "metrics.csv"
     rows = [
         {"epoch": 0, "step": 4, "lr": 1e-6, "train_loss": 1.23456789, "eval_split": "test"},
-        {"epoch": 1, "step": 8, "lr": 5e-4, "eval_clean_top1": 0.5, "eval_split": "test"},
+        {"epoch": 1, "step": 8, "lr": 5e-4, "eval_clean_top1": 1.0, "eval_split": "test"},
     ]
     write_metrics(path, rows, selected=1)
     with open(path, newline="", encoding="utf-8") as handle:
@@ -96,4 +96,5 @@ def test_metrics_leave_unmeasured_values_empty(tmp_path):
     assert tuple(read[0]) == COLUMNS
     assert read[0]["eval_clean_top1"] == ""
     assert read[0]["train_loss"] == "1.23457"
+    assert read[1]["eval_clean_top1"] == "1.0"
     assert [row["selected"] for row in read] == ["0", "1"]
