@@ -81,7 +81,7 @@ def _best(spec: dict, summary: dict, name: str, protocol: str) -> str:
     record = summary["evaluations"][name][protocol]
     robust, clean = _robust(summary, name, protocol), _clean(summary, name, protocol)
     against = label_of(spec["protocols"], protocol)
-    dataset = quoted(spec.get("datasets"), _dataset_name(record))
+    dataset = quoted(spec.get("datasets"), record["dataset"])
     text = f"On {dataset}, the most robust model, "
     text += f"{quoted(spec['experiments'], name)}, classifies {with_interval(robust)} of "
     text += f"{robust['n']} images correctly under {against} at {threat_text(record['threat'])}"
@@ -109,7 +109,7 @@ def _by_problem(summary: dict, protocol: str) -> dict[str, list[str]]:
     for name, found in summary["evaluations"].items():
         if protocol in found and _robust(summary, name, protocol):
             record = found[protocol]
-            problem = f"{_dataset_name(record)} {threat_text(record['threat'])}"
+            problem = f"{record['dataset']} {threat_text(record['threat'])}"
             groups.setdefault(problem, []).append(name)
     return groups
 
@@ -121,11 +121,6 @@ def _robust(summary: dict, name: str, protocol: str) -> dict | None:
 def _clean(summary: dict, name: str, protocol: str) -> dict | None:
     found = summary["evaluations"][name]
     return (found.get("clean") or found[protocol])["clean_top1"]
-
-
-def _dataset_name(record: dict) -> str:
-    dataset = record.get("dataset")
-    return str(dataset.get("name") if isinstance(dataset, dict) else dataset)
 
 
 def _semantics(spec: dict, summary: dict) -> Iterator[str]:

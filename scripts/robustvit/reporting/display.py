@@ -16,6 +16,14 @@ FOLLOW = {
     "thesis": "Where the thesis and its released code differ, this run follows the thesis.",
 }
 
+CHECKS = {
+    "deterministic": "The model gives the same logits twice",
+    "logits": "The outputs are logits, not probabilities",
+    "gradients": "Every clean image has a gradient",
+    "ball": "Perturbed images stay within ε and [0, 1]",
+    "white box": "The black-box attack finds no more than the gradient attacks",
+}
+
 
 def build_display(spec: dict, summary: dict) -> dict:
     """Turn the report's settings and the run's summary into what the template prints."""
@@ -41,7 +49,11 @@ def build_display(spec: dict, summary: dict) -> dict:
 
 
 def _short(commits: list[str]) -> str:
-    return ", ".join(commit[:12] + "+changes" * ("+" in commit) for commit in commits) or "unknown"
+    """The commits of the results for the foot of the page: one in full, more as a number."""
+    if not commits:
+        return "unknown"
+    first = commits[0][:12] + "+changes" * ("+" in commits[0])
+    return first + (f" and {len(commits) - 1} more" if commits[1:] else "")
 
 
 def _figures(spec: dict, summary: dict) -> list[dict]:
@@ -62,10 +74,14 @@ def _figures(spec: dict, summary: dict) -> list[dict]:
 
 
 def _checks(spec: dict, summary: dict) -> list[dict]:
-    """Group the checks by name: how many passed, and which did not."""
+    """Group the checks by what they look at: how many passed, and which did not.
+
+    "ball (square)" is the check "ball" of the attack square.
+    """
     groups: dict[str, list[dict]] = {}
     for check in summary["checks"]:
-        groups.setdefault(check["name"], []).append(check)
+        name = check["name"].split(" (")[0]
+        groups.setdefault(CHECKS.get(name, name), []).append(check)
     return [_check_group(name, checks) for name, checks in groups.items()]
 
 

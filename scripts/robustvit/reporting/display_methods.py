@@ -138,27 +138,22 @@ def _description(entry: object) -> str:
 
 def _images(spec: dict, summary: dict) -> list[str]:
     """One sentence per evaluated data set about its images and their preparation."""
-    used: dict[str, dict] = {}
+    used: dict[tuple[str, str | None], None] = {}
     for found in summary["evaluations"].values():
         for record in found.values():
-            dataset = record.get("dataset")
-            dataset = dataset if isinstance(dataset, dict) else {"name": str(dataset)}
-            used.setdefault(str(dataset.get("name")), dataset)
-    return [_image_sentence(spec, name, dataset) for name, dataset in used.items()]
+            used[record["dataset"], record.get("split")] = None
+    return [_image_sentence(spec, name, split) for name, split in used]
 
 
-def _image_sentence(spec: dict, name: str, dataset: dict) -> str:
+def _image_sentence(spec: dict, name: str, split: str | None) -> str:
     settings = (spec.get("datasets") or {}).get(name) or {}
-    merged = {**settings, **{key: value for key, value in dataset.items() if value is not None}}
     text = f"{label_of(spec.get('datasets') or {}, name)}: "
-    split = merged.get("split") or merged.get("eval_split")
     text += f"images of the split “{split}”" if split else "evaluation images"
-    size, crop = merged.get("image_size"), merged.get("crop_pct") or 1.0
+    size, crop = settings.get("image_size"), settings.get("crop_pct") or 1.0
     if size and crop < 1:
-        resized, kind = round(size / crop), merged.get("interpolation") or "bicubic"
-        text += (
-            f", shorter side resized to {resized} px ({kind}), centre crop of {size} × {size} px"
-        )
+        resized, kind = round(size / crop), settings.get("interpolation") or "bicubic"
+        text += f", shorter side resized to {resized} px ({kind})"
+        text += f", centre crop of {size} × {size} px"
     elif size:
         text += f", at {size} × {size} px"
     return text + "."

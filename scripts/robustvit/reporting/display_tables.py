@@ -38,6 +38,7 @@ def display_table(table: dict, spec: dict) -> dict:
         "chance_row": chance_row,
         "wide": width > WIDE,
         "stand_in": any(row["stand_in"] for row in table["rows"]),
+        "p_values": any(c.get("p_value") is not None for r in table["rows"] for c in r["cells"]),
         "published": any(column["published"] for column in columns),
     }
 

@@ -13,6 +13,10 @@ from robustvit.reporting.results import Results, is_asked, proportion, read_opti
 from robustvit.reporting.stages import collect_stages
 
 METRICS = ("clean_top1", "robust_top1")
+KEPT = (
+    *("dataset", "split", "stand_in", "chance", "threat", "attack", "attacks", "seed"),
+    *("seconds",),
+)
 
 
 def build_summary(spec: dict, results: Results, published: Published) -> dict:
@@ -36,7 +40,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "notes": list(spec.get("notes") or []),
         "tables": {name: table for name, table in tables.items() if table},
         "evaluations": _evaluations(experiments, spec.get("protocols") or {}, results),
-        "semantics": list(_semantics(spec.get("semantics") or [], results)),
+        "semantics": list(_semantics(spec, results)),
         "training": {name: _training(name, entry, results) for name, entry in experiments.items()},
         "datasets": {name: _dataset(name, results) for name in spec.get("datasets") or {}},
         "figures": {figure["name"]: results.figure(figure["name"]) for figure in _figures(spec)},
@@ -44,7 +48,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
     }
     summary["checks"] = list(_checks(experiments, spec.get("protocols") or {}, results))
     summary["missing"] = list(_missing(spec, summary))
-    summary["provenance"] = _provenance(results, published)
+    summary["provenance"] = _provenance(spec, results, published)
     summary["abstract"] = write_abstract(spec, summary)
     return summary
 
@@ -67,13 +71,15 @@ def _evaluations(experiments: dict, protocols: dict, results: Results) -> dict:
 
 def _evaluation(record: dict, file: str) -> dict:
     measured = {metric: proportion(record, metric, file) for metric in METRICS}
-    kept = {k: record.get(k) for k in ("chance", "stand_in", "dataset", "threat", "attack", "seed")}
-    return measured | kept | {"seconds": record.get("seconds"), "file": file}
+    return measured | {key: record.get(key) for key in KEPT} | {"file": file}
 
 
-def _semantics(names: Iterable[str | dict], results: Results) -> Iterator[dict]:
-    for name in names:
-        name = name["name"] if isinstance(name, dict) else name
+def _semantics_names(spec: dict) -> list[str]:
+    return [e["name"] if isinstance(e, dict) else e for e in spec.get("semantics") or []]
+
+
+def _semantics(spec: dict, results: Results) -> Iterator[dict]:
+    for name in _semantics_names(spec):
         for path in results.semantics_files(name):
             record = read_optional_json(path) or {}
             file = path.relative_to(results.root).as_posix()
@@ -166,9 +172,9 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
             yield {"what": f"data set {name}", "file": f"datasets/{name}/manifest.json"}
 
 
-def _provenance(results: Results, published: Published) -> dict:
+def _provenance(spec: dict, results: Results, published: Published) -> dict:
     """Commits, versions, devices and seeds of all results, and of this summary."""
-    made = list(_provenances(results))
+    made = list(_provenances(spec, results))
     versions: dict[str, list[str]] = {}
     for name in sorted({name for record in made for name in record.get("versions") or {}}):
         versions[name] = _distinct((record.get("versions") or {}).get(name) for record in made)
@@ -185,15 +191,16 @@ def _provenance(results: Results, published: Published) -> dict:
     }
 
 
-def _provenances(results: Results) -> Iterator[dict]:
-    root = results.root
-    patterns = ("datasets/*/manifest.json", "eval/*/*.json", "semantics/*/*/*.json")
-    for path in sorted(path for pattern in patterns for path in root.glob(pattern)):
-        found = (read_optional_json(path) or {}).get("provenance")
-        if isinstance(found, dict):
-            yield found
-    for path in sorted(root.glob("train/*/config.yaml")):
-        found = (results.training(path.parent.name) or {}).get("config", {}).get("provenance")
+def _provenances(spec: dict, results: Results) -> Iterator[dict]:
+    """Provenance of every result that the report shows; leftovers of other runs have none."""
+    records = [results.dataset(name) for name in spec.get("datasets") or {}]
+    for experiment in spec.get("experiments") or {}:
+        records.append((results.training(experiment) or {}).get("config"))
+        records += [results.evaluation(experiment, p) for p in spec.get("protocols") or {}]
+    for name in _semantics_names(spec):
+        records += [read_optional_json(path) for path in results.semantics_files(name)]
+    for record in records:
+        found = (record or {}).get("provenance")
         if isinstance(found, dict):
             yield found
 

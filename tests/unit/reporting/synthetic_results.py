@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
 import numpy as np
 import yaml
+from PIL import Image
 
 CLASSES = ["airplane", "automobile", "bird", "cat"]
 EXPERIMENTS = {
@@ -98,11 +100,11 @@ def write_evaluations(root: Path) -> None:
     for name, (clean, robust) in ACCURACY.items():
         dataset = "cifar10" if name == "demo_cifar" else "imagenet_demo"
         common = {"experiment": name, "chance": 0.25, "stand_in": dataset != "cifar10", "seed": 42}
-        common |= {"dataset": {"name": dataset, "split": "val"}, "provenance": PROVENANCE}
+        common |= {"dataset": dataset, "split": "val", "provenance": PROVENANCE}
         threat = {"norm": "linf", "epsilon_255": 8 if name == "demo_cifar" else 4}
         checks = [
-            {"name": "inside the ball and [0, 1]", "passed": True, "detail": "max |δ| = ε"},
-            {"name": "stronger attack is not weaker", "passed": name != "demo_canonical"},
+            {"name": "ball (square)", "passed": True, "detail": "largest perturbation = ε"},
+            {"name": "white box", "passed": name != "demo_canonical", "detail": "0.4% more"},
         ]
         for protocol, hits in (("clean", None), ("autoattack", robust), ("pgd10", robust + 2)):
             record = common | {"protocol": protocol, "clean_top1": proportion(clean, 64)}
@@ -177,6 +179,29 @@ def write_datasets(root: Path) -> None:
         write(root / f"datasets/{name}/manifest.json", manifest)
 
 
+def write_pictures(root: Path) -> None:
+    """Build two small data sets with real files: one of squares, one of a stand-in's oblongs."""
+    from robustvit.data.building import DatasetPlan, Example
+    from robustvit.data.writing import write_dataset
+
+    for name, shape, stand_in in (("squares", (32, 32), False), ("oblongs", (200, 240), True)):
+        images = [Image.new("RGB", shape[::-1], (40 * i, 90, 255 - 40 * i)) for i in range(6)]
+        examples = [
+            Example("test", f"{name}/{i}", i % 3, encode(image)) for i, image in enumerate(images)
+        ]
+        plan = DatasetPlan(CLASSES[:3], ["test"], lambda e=examples: iter(e), encoding="png")
+        source = {"stand_in": stand_in, "origin": "mirror", "sha256": {}}
+        path = root / f"datasets/{name}/manifest.json"
+        write_dataset(plan, path, dataset=name, builder="synthetic", source=source)
+
+
+def encode(image: Image.Image) -> bytes:
+    """The image as PNG."""
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    return buffer.getvalue()
+
+
 def write_benchmarks(root: Path) -> None:
     """Write benchmark files as Snakemake does, one of them with unknown memory."""
     head = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
@@ -196,6 +221,7 @@ def build_root(root: Path) -> Path:
     write_gradients(root)
     write_datasets(root)
     write_benchmarks(root)
+    write_pictures(root)
     write(root / "rulegraph.dot", dot_text())
     return root
 
@@ -209,140 +235,3 @@ def dot_text(rules: list[tuple[str, str]] = RULES) -> str:
     ]
     edges = [f"\t{names.index(a)} -> {names.index(b)}" for a, b in rules]
     return DOT + "\n".join(nodes + edges) + "\n}\n"
-
-
-def table_spec() -> dict:
-    """A table of all four experiments beside the thesis' Table 5 and Table 8."""
-    keys = {
-        "demo_light": "thesis.table5.wd-0-5",
-        "demo_canonical": "thesis.table5.xca",
-        "demo_cifar": "thesis.table8.finetuned",
-    }
-    rows = [
-        {
-            "experiment": name,
-            "label": label,
-            "published": {
-                "clean": f"{keys[name]}.clean_top1",
-                "autoattack": f"{keys[name]}.autoattack_top1",
-            }
-            if name in keys
-            else {},
-            "published_label": "XCiT-S12" if name in keys else None,
-        }
-        for name, label in EXPERIMENTS.items()
-    ]
-    return {
-        "name": "demo_recipes",
-        "title": "Recipes under attack",
-        "caption": "Top-1 accuracy on unchanged images and under standard AutoAttack.",
-        "columns": [
-            {"metric": "clean_top1", "protocol": "clean", "label": "Clean"},
-            {"metric": "robust_top1", "protocol": "pgd10", "label": "PGD-10"},
-            {"metric": "robust_top1", "protocol": "autoattack", "label": "AutoAttack"},
-        ],
-        "rows": rows,
-    }
-
-
-def semantics_table_spec() -> dict:
-    """Generators × classifiers beside the thesis' Table 9."""
-    return {
-        "name": "demo_semantics",
-        "kind": "semantics",
-        "title": "Perturbations named by another model",
-        "caption": "Share of perturbations whose class the ResNet-18 names.",
-        "semantics": "demo",
-        "generators": [
-            {
-                "experiment": "demo_light",
-                "label": "robust XCiT-demo",
-                "published": {"cifar_resnet18": "thesis.table9.robust-xcit-s12.convnext-xl.top5"},
-                "published_label": "XCiT-S12, named by ConvNeXt-XL",
-            },
-            {"experiment": "demo_standard", "label": "standard XCiT-demo"},
-        ],
-        "classifiers": [{"experiment": "cifar_resnet18", "label": "ResNet-18"}],
-    }
-
-
-def figure_specs() -> list[dict]:
-    """One figure of every kind."""
-    two = [
-        {"experiment": "demo_light", "label": "robust XCiT-demo"},
-        {"experiment": "demo_standard", "label": "standard XCiT-demo"},
-    ]
-    every = [{"experiment": name, "label": label} for name, label in EXPERIMENTS.items()]
-    options = {
-        "perturbations": {"semantics": "demo", "generators": two, "columns": 8},
-        "gradients": {"models": two},
-        "learning_curves": {"experiments": every},
-        "ablation_bars": {"rows": every},
-        "rulegraph": {"dot": "rulegraph.dot", "hide": ["all"]},
-    }
-    return [
-        {
-            "name": f"demo_{kind}",
-            "kind": kind,
-            "title": f"The {kind.replace('_', ' ')}",
-            "caption": f"Caption of the {kind.replace('_', ' ')}: ε = 4/255, 95% intervals.",
-            "options": option,
-        }
-        for kind, option in options.items()
-    ]
-
-
-def report_spec() -> dict:
-    """Settings of a report over everything above."""
-    recipe = {
-        "batch_size": 256,
-        "epochs": 12,
-        "optimizer": {"name": "adamw", "lr": 0.001, "weight_decay": 0.5},
-        "augmentation": {"mixup": 0.0, "cutmix": 0.0, "randaugment": None},
-        "loss": {"name": "adversarial", "beta": 6.0},
-        "attack": {"name": "pgd", "steps": 1, "step_factor": 1.5, "epsilon_schedule": "linear"},
-    }
-    experiments = {
-        name: {
-            "label": label,
-            "model": "xcit_demo",
-            "dataset": "cifar10" if name == "demo_cifar" else "imagenet_demo",
-            "recipe_name": name.removeprefix("demo_"),
-            "recipe": recipe,
-            "threat": None
-            if name == "demo_standard"
-            else {"norm": "linf", "epsilon_255": 8 if name == "demo_cifar" else 4},
-            "init": {"experiment": "demo_light"} if name == "demo_cifar" else None,
-            "seed": 42,
-        }
-        for name, label in EXPERIMENTS.items()
-    }
-    return {
-        "name": "demo",
-        "title": "A Light Recipe to Train Robust Vision Transformers: demonstration",
-        "tables": ["demo_recipes", "demo_semantics"],
-        "figures": [
-            {key: spec[key] for key in ("name", "title", "caption")} for spec in figure_specs()
-        ],
-        "experiments": experiments,
-        "datasets": {
-            "cifar10": {"label": "CIFAR-10", "image_size": 32, "crop_pct": 1.0},
-            "imagenet_demo": {"label": "ImageNet, 4 classes", "image_size": 32, "crop_pct": 0.875},
-        },
-        "protocols": {
-            "clean": {"label": "clean", "description": "Unchanged images.", "attack": None},
-            "pgd10": {
-                "label": "PGD-10",
-                "description": "Ten steps of projected gradient descent from a random start.",
-                "attack": "pgd",
-            },
-            "autoattack": {
-                "label": "AutoAttack",
-                "description": "APGD-CE, APGD-T, FAB-T and Square, standard version.",
-                "attack": "autoattack",
-            },
-        },
-        "semantics": ["demo"],
-        "notes": ["A *note* with #signs, [brackets], $x$ and \\ that must survive as typed."],
-        "follow": "code",
-    }

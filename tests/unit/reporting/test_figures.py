@@ -7,13 +7,19 @@ from unittest import mock
 import numpy as np
 import pytest
 import synthetic_results as synthetic
+import synthetic_specs as specs
 
 from robustvit.core.errors import UserError
 from robustvit.core.plugins import available, load
 from robustvit.reporting import style
 from robustvit.reporting.figure import PACKAGE, figure_files, make_figure
 
-SPECS = {spec["kind"]: spec for spec in synthetic.figure_specs()}
+SPECS = {spec["kind"]: spec for spec in specs.figure_specs()}
+SPECS["contact_sheet"] = {
+    "name": "demo_images",
+    "kind": "contact_sheet",
+    "options": {"datasets": ["squares", {"name": "oblongs", "label": "Oblongs"}], "columns": 5},
+}
 KINDS = sorted(SPECS)
 
 
@@ -148,6 +154,18 @@ def test_perturbations_tell_the_prediction_in_words(full_root):
     texts = [text for text, _ in texts_of(drawn("perturbations", full_root, columns=4))]
     assert texts.count("correct") == 4
     assert "→ cat" in texts
+
+
+def test_contact_sheet_takes_classes_in_turn_and_marks_stand_ins(full_root, tmp_path):
+    make_figure(SPECS["contact_sheet"], full_root, tmp_path / "figure")
+    squares, oblongs = json.loads((tmp_path / "figure.json").read_text())["data"]
+    assert squares["classes"] == ["airplane", "automobile", "bird", "airplane", "automobile"]
+    assert (squares["stand_in"], oblongs["stand_in"]) == (False, True)
+    plugin = load(PACKAGE, "contact_sheet")
+    rows = plugin.read(SPECS["contact_sheet"]["options"], full_root)["rows"]
+    assert {row["images"][0].shape for row in rows} == {(32, 32, 3), (160, 160, 3)}
+    texts = [text for text, _ in texts_of(drawn("contact_sheet", full_root))]
+    assert "Oblongs\n(stand-in)" in texts
 
 
 def test_bars_show_what_was_not_run(root, tmp_path):

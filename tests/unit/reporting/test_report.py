@@ -4,7 +4,7 @@ import json
 import re
 
 import pytest
-import synthetic_results as synthetic
+import synthetic_specs as specs
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import write_json
@@ -19,7 +19,7 @@ from robustvit.reporting.table import build_table
 
 def write_report(root, published, template, output, spec=None):
     """Summarise `root` and render its report."""
-    spec = spec or synthetic.report_spec()
+    spec = spec or specs.report_spec()
     write_json(root / "summary.json", build_summary(spec, Results(root), published))
     render_report(spec, root / "summary.json", root, template, output)
     return output
@@ -49,10 +49,10 @@ def report(full_root, tmp_path_factory, published, template):
 
     folder = tmp_path_factory.mktemp("report")
     root = shutil.copytree(full_root, folder / "demo")
-    for spec in (synthetic.table_spec(), synthetic.semantics_table_spec()):
+    for spec in (specs.table_spec(), specs.semantics_table_spec()):
         table = build_table(spec, Results(root), published)
         write_json(root / "tables" / f"{spec['name']}.json", table)
-    for spec in synthetic.figure_specs():
+    for spec in specs.figure_specs():
         make_figure(spec, root, root / "figures" / spec["name"])
     return write_report(root, published, template, folder / "report.pdf"), root
 
@@ -90,6 +90,8 @@ def test_has_every_section(text, part):
         "published: XCiT-S12",
         "Perturbations of",
         "p < 0.001",
+        "p is the probability that guessing does as well",
+        "Perturbed images stay within ε and [0, 1]",
         "How to read the published values",
         "far smaller problem",
         "shorter side resized to 37 px (bicubic), centre crop of 32 × 32 px",
@@ -120,7 +122,7 @@ def test_marks_every_stand_in(text):
 
 
 def test_every_figure_has_its_caption_and_numbered_page(report, text):
-    for number, spec in enumerate(synthetic.figure_specs(), start=1):
+    for number, spec in enumerate(specs.figure_specs(), start=1):
         assert f"Figure {number}. {spec['title']}. {spec['caption']}" in text
     pages = pages_of(report[0])
     for number, page in enumerate(pages, start=1):
@@ -146,7 +148,7 @@ def test_pages_are_a4_and_all_text_is_on_them(report):
 def test_same_summary_gives_the_same_bytes(report, template, tmp_path):
     _, root = report
     for name in ("one", "two"):
-        spec = synthetic.report_spec()
+        spec = specs.report_spec()
         render_report(spec, root / "summary.json", root, template, tmp_path / f"{name}.pdf")
     assert (tmp_path / "one.pdf").read_bytes() == (tmp_path / "two.pdf").read_bytes()
 
@@ -173,9 +175,9 @@ def test_an_empty_specification(tmp_path, published, template):
 
 def test_evaluations_not_asked_for_are_no_failure(root, published):
     (root / "eval/demo_light/pgd10.json").unlink()
-    table = build_table(synthetic.table_spec(), Results(root), published)
+    table = build_table(specs.table_spec(), Results(root), published)
     write_json(root / "tables/demo_recipes.json", table)
-    spec = synthetic.report_spec()
+    spec = specs.report_spec()
     summary = build_summary(spec, Results(root), published)
     cell = build_display(spec, summary)["tables"][0]["rows"][0]["cells"][1]
     assert (cell["status"], cell["main"]) == ("not run", "not run")
@@ -185,15 +187,15 @@ def test_evaluations_not_asked_for_are_no_failure(root, published):
 
 
 def test_verdicts_are_printed_where_the_comparison_is_direct(root, published):
-    spec = synthetic.table_spec() | {"comparison": "direct"}
+    spec = specs.table_spec() | {"comparison": "direct"}
     write_json(root / "tables/demo_recipes.json", build_table(spec, Results(root), published))
-    spec = synthetic.report_spec()
+    spec = specs.report_spec()
     display = build_display(spec, build_summary(spec, Results(root), published))
     assert display["tables"][0]["rows"][0]["cells"][2]["verdict"] == "+2.0: agrees"
 
 
 def test_wide_tables_are_set_across_the_page(root, published, template, tmp_path):
-    table = build_table(synthetic.table_spec(), Results(root), published)
+    table = build_table(specs.table_spec(), Results(root), published)
     for part in (table, *table["rows"]):
         key = "columns" if part is table else "cells"
         part[key] = part[key] * 3
@@ -217,12 +219,12 @@ def test_bad_input_names_the_file_and_leaves_nothing(report, tmp_path, template,
         if wrong == "syntax":
             template.write_text("#let = ")
     with pytest.raises(UserError, match=r"summary\.json|report\.typ"):
-        render_report(synthetic.report_spec(), summary, root, template, tmp_path / "out.pdf")
+        render_report(specs.report_spec(), summary, root, template, tmp_path / "out.pdf")
     assert not list(tmp_path.glob("*out*"))
 
 
 def test_settings_may_be_whole_stage_specs(root, published):
-    spec = synthetic.report_spec()
+    spec = specs.report_spec()
     entry = spec["experiments"]["demo_cifar"]
     entry |= {
         "model": {"name": "xcit_demo_p4", "family": "xcit"},
@@ -236,7 +238,7 @@ def test_settings_may_be_whole_stage_specs(root, published):
 
 def test_display_is_json(report):
     summary = json.loads((report[1] / "summary.json").read_text())
-    json.dumps(build_display(synthetic.report_spec(), summary), allow_nan=False)
+    json.dumps(build_display(specs.report_spec(), summary), allow_nan=False)
 
 
 def test_numbers_as_people_write_them():

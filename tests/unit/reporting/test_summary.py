@@ -4,6 +4,7 @@ import json
 
 import pytest
 import synthetic_results as synthetic
+import synthetic_specs as specs
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import write_json
@@ -16,11 +17,11 @@ from robustvit.reporting.table import build_table
 
 @pytest.fixture
 def summary(root, published):
-    for spec in (synthetic.table_spec(), synthetic.semantics_table_spec()):
+    for spec in (specs.table_spec(), specs.semantics_table_spec()):
         table = build_table(spec, Results(root), published)
         write_json(root / "tables" / f"{spec['name']}.json", table)
     write_json(root / "figures/demo_rulegraph.json", {"alt": "rules", "data": {}})
-    return build_summary(synthetic.report_spec(), Results(root), published)
+    return build_summary(specs.report_spec(), Results(root), published)
 
 
 def test_holds_every_part_and_is_json(summary):
@@ -49,7 +50,7 @@ def test_names_what_is_missing(summary):
 
 
 def test_empty_results_folder(tmp_path, published):
-    summary = build_summary(synthetic.report_spec(), Results(tmp_path), published)
+    summary = build_summary(specs.report_spec(), Results(tmp_path), published)
     assert summary["evaluations"] == {}
     assert {t["status"] for t in summary["training"].values()} == {"missing"}
     assert "tables/demo_recipes.json" in [entry["file"] for entry in summary["missing"]]
@@ -58,7 +59,7 @@ def test_empty_results_folder(tmp_path, published):
 
 def test_no_results_folder(tmp_path, published):
     with pytest.raises(UserError, match="no such results folder"):
-        build_summary(synthetic.report_spec(), Results(tmp_path / "none"), published)
+        build_summary(specs.report_spec(), Results(tmp_path / "none"), published)
 
 
 def test_abstract_is_computed_from_the_results(summary):
@@ -75,15 +76,15 @@ def test_abstract_is_computed_from_the_results(summary):
 def test_the_kept_epoch_is_the_selected_one(root, published):
     lines = ["epoch,eval_clean_top1,selected", "0,0.2,0", "1,0.5,1", "2,0.4,0"]
     synthetic.write(root / "train/demo_light/metrics.csv", "\n".join(lines) + "\n")
-    summary = build_summary(synthetic.report_spec(), Results(root), published)
+    summary = build_summary(specs.report_spec(), Results(root), published)
     assert summary["training"]["demo_light"]["kept"]["eval_clean_top1"] == 0.5
 
 
 def test_what_nobody_asked_for_is_not_missing(root, published):
     (root / "eval/demo_light/pgd10.json").unlink()
-    table = build_table(synthetic.table_spec(), Results(root), published)
+    table = build_table(specs.table_spec(), Results(root), published)
     write_json(root / "tables/demo_recipes.json", table)
-    spec = synthetic.report_spec()
+    spec = specs.report_spec()
 
     def missing():
         found = build_summary(spec, Results(root), published)["missing"]
@@ -143,12 +144,12 @@ def test_checks_in_any_shape(given, expected):
 def test_not_a_number_becomes_null(root, published):
     path = root / "semantics/demo/demo_light/cifar_resnet18.json"
     path.write_text(path.read_text().replace("1e-09", "NaN"))
-    record = build_summary(synthetic.report_spec(), Results(root), published)["semantics"][0]
+    record = build_summary(specs.report_spec(), Results(root), published)["semantics"][0]
     assert record["p_value_top1"] is None
 
 
 def test_a_made_figure_is_not_missing(root, published):
-    spec = synthetic.figure_specs()[-1]
+    spec = specs.figure_specs()[-1]
     make_figure(spec, root, root / "figures" / spec["name"])
-    summary = build_summary(synthetic.report_spec(), Results(root), published)
+    summary = build_summary(specs.report_spec(), Results(root), published)
     assert summary["figures"]["demo_rulegraph"]["alt"].startswith("Graph of the 16 rules")

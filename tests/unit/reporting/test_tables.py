@@ -6,6 +6,7 @@ import json
 
 import pytest
 import synthetic_results as synthetic
+import synthetic_specs as specs
 
 from robustvit.core.errors import UserError
 from robustvit.reporting.results import Results
@@ -19,7 +20,7 @@ def cell_of(table, experiment, label):
 
 
 def test_measured_and_published_values_stand_in_the_same_cell(results, published):
-    table = build_table(synthetic.table_spec(), results, published)
+    table = build_table(specs.table_spec(), results, published)
     cell = cell_of(table, "demo_light", "AutoAttack")
     assert cell["measured"] == synthetic.proportion(28, 64)
     assert cell["published"]["value"] == 41.78
@@ -34,7 +35,7 @@ def test_measured_and_published_values_stand_in_the_same_cell(results, published
 
 def test_missing_evaluation_is_not_run_and_not_an_error(root, published):
     (root / "eval/demo_light/autoattack.json").unlink()
-    table = build_table(synthetic.table_spec(), Results(root), published)
+    table = build_table(specs.table_spec(), Results(root), published)
     cell = cell_of(table, "demo_light", "AutoAttack")
     assert (cell["status"], cell["measured"]) == ("not run", None)
     assert cell["published"]["value"] == 41.78
@@ -42,7 +43,7 @@ def test_missing_evaluation_is_not_run_and_not_an_error(root, published):
 
 
 def test_empty_root_gives_a_table_of_published_values(tmp_path, published):
-    table = build_table(synthetic.table_spec(), Results(tmp_path), published)
+    table = build_table(specs.table_spec(), Results(tmp_path), published)
     assert {cell["status"] for row in table["rows"] for cell in row["cells"]} == {"not run"}
 
 
@@ -54,7 +55,7 @@ def test_verdict_where_the_comparison_is_direct(root, published, hits, verdict):
     else:
         record = json.loads(path.read_text())
         synthetic.write(path, record | {"robust_top1": synthetic.proportion(hits, 64)})
-    spec = synthetic.table_spec() | {"comparison": "direct"}
+    spec = specs.table_spec() | {"comparison": "direct"}
     cell = cell_of(build_table(spec, Results(root), published), "demo_light", "AutoAttack")
     assert cell["verdict"] == verdict
     expected = None if hits is None else pytest.approx(100 * hits / 64 - 41.78, abs=1e-3)
@@ -62,13 +63,13 @@ def test_verdict_where_the_comparison_is_direct(root, published, hits, verdict):
 
 
 def test_no_verdict_where_only_the_direction_can_be_compared(results, published):
-    table = build_table(synthetic.table_spec(), results, published)
+    table = build_table(specs.table_spec(), results, published)
     verdicts = {cell["verdict"] for row in table["rows"] for cell in row["cells"]}
     assert verdicts == {None}
 
 
 def test_row_without_an_experiment_only_quotes(results, published):
-    spec = synthetic.table_spec()
+    spec = specs.table_spec()
     spec["rows"] = [
         {
             "experiment": None,
@@ -83,14 +84,14 @@ def test_row_without_an_experiment_only_quotes(results, published):
 
 
 def test_unknown_published_key(results, published):
-    spec = synthetic.table_spec()
+    spec = specs.table_spec()
     spec["rows"][0]["published"]["autoattack"] = "thesis.table5.wd-05.autoattack_top1"
     with pytest.raises(UserError, match="Did you mean"):
         build_table(spec, results, published)
 
 
 def test_published_for_an_unknown_protocol(results, published):
-    spec = synthetic.table_spec()
+    spec = specs.table_spec()
     spec["rows"][0]["published"]["autoatack"] = "thesis.table5.wd-0-5.autoattack_top1"
     with pytest.raises(UserError, match=r'unknown protocol "autoatack".*"autoattack"'):
         build_table(spec, results, published)
@@ -106,7 +107,7 @@ def test_published_for_an_unknown_protocol(results, published):
 )
 def test_wrong_specs(results, published, change, message):
     with pytest.raises(UserError, match=message):
-        build_table(synthetic.table_spec() | change, results, published)
+        build_table(specs.table_spec() | change, results, published)
 
 
 @pytest.mark.parametrize(
@@ -123,11 +124,11 @@ def test_contradictory_evaluations(root, published, record, message):
     path = root / "eval/demo_light/clean.json"
     path.write_text(record if isinstance(record, str) else json.dumps(record))
     with pytest.raises(UserError, match=message):
-        build_table(synthetic.table_spec(), Results(root), published)
+        build_table(specs.table_spec(), Results(root), published)
 
 
 def test_csv_holds_one_line_per_cell(results, published):
-    table = build_table(synthetic.table_spec(), results, published)
+    table = build_table(specs.table_spec(), results, published)
     lines = list(csv.DictReader(io.StringIO(table_csv(table))))
     assert len(lines) == 12
     line = next(x for x in lines if (x["experiment"], x["column"]) == ("demo_light", "AutoAttack"))
@@ -137,7 +138,7 @@ def test_csv_holds_one_line_per_cell(results, published):
 
 
 def test_semantics_table(results, published):
-    table = build_table(synthetic.semantics_table_spec(), results, published)
+    table = build_table(specs.semantics_table_spec(), results, published)
     assert [column["label"] for column in table["columns"]] == [
         "ResNet-18, top-1",
         "ResNet-18, top-5",
@@ -150,7 +151,7 @@ def test_semantics_table(results, published):
 
 
 def test_semantics_table_takes_published_keys_by_pair(results, published):
-    spec = synthetic.semantics_table_spec()
+    spec = specs.semantics_table_spec()
     key = "thesis.table9.standard-xcit-s12.swin-l.top5"
     spec["published"] = {"demo_standard/cifar_resnet18": key}
     table = build_table(spec, results, published)
@@ -158,8 +159,8 @@ def test_semantics_table_takes_published_keys_by_pair(results, published):
 
 
 def test_files_that_a_table_reads():
-    assert table_files(synthetic.semantics_table_spec()) == [
+    assert table_files(specs.semantics_table_spec()) == [
         "semantics/demo/demo_light/cifar_resnet18.json",
         "semantics/demo/demo_standard/cifar_resnet18.json",
     ]
-    assert "eval/demo_cifar/pgd10.json" in table_files(synthetic.table_spec())
+    assert "eval/demo_cifar/pgd10.json" in table_files(specs.table_spec())
