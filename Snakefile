@@ -21,3 +21,12 @@ include: "rules/semantics.smk"
 include: "rules/analyses.smk"
 include: "rules/report.smk"
 include: "rules/targets.smk"
+
+
+# Here and not in an included file: Snakemake takes no default target from those.
+rule report:
+    default_target: True
+    input:
+        f"{R}/report.pdf",
+        f"{R}/summary.json",
+        f"{R}/report.html",

@@ -23,6 +23,8 @@ rule accumulate_gradients:
     wildcard_constraints:
         analysis=names_regex(CONFIG["gradients"]),
         experiment=names_regex(EXPERIMENTS),
+    conda:
+        "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
         mem_mb=4000,

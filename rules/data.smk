@@ -15,6 +15,8 @@ rule fetch_source:
         f"{R}/logs/fetch_source/{{source}}.log",
     benchmark:
         f"{R}/benchmarks/fetch_source/{{source}}.tsv"
+    conda:
+        "../envs/conda.yaml"
     resources:
         mem_mb=2000,
         runtime=120,
@@ -35,6 +37,8 @@ rule make_stand_in:
         f"{R}/logs/make_stand_in/{{source}}.log",
     benchmark:
         f"{R}/benchmarks/make_stand_in/{{source}}.tsv"
+    conda:
+        "../envs/conda.yaml"
     resources:
         mem_mb=2000,
         runtime=60,
@@ -63,6 +67,8 @@ rule build_dataset:
         f"{R}/benchmarks/build_dataset/{{dataset}}.tsv"
     wildcard_constraints:
         dataset=names_regex(CONFIG["datasets"]),
+    conda:
+        "../envs/conda.yaml"
     resources:
         mem_mb=4000,
         runtime=600,

@@ -11,17 +11,19 @@ rule evaluate_model:
         dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"]),
         weights=lambda wildcards: evaluated_weights(wildcards.experiment),
     output:
-        f"{R}/eval/{{experiment}}/shards/{{protocol}}/{{index}}-of-{{count}}.parquet",
+        f"{R}/eval/{{experiment}}/shards/{{protocol}}/{{shard}}-of-{{shards}}.parquet",
     log:
-        f"{R}/logs/evaluate_model/{{experiment}}-{{protocol}}-{{index}}-of-{{count}}.log",
+        f"{R}/logs/evaluate_model/{{experiment}}-{{protocol}}-{{shard}}-of-{{shards}}.log",
     benchmark:
-        f"{R}/benchmarks/evaluate_model/{{experiment}}-{{protocol}}-{{index}}-of-{{count}}.tsv"
+        f"{R}/benchmarks/evaluate_model/{{experiment}}-{{protocol}}-{{shard}}-of-{{shards}}.tsv"
     wildcard_constraints:
         experiment=names_regex(EXPERIMENTS),
         protocol=names_regex(CONFIG["protocols"]),
-        index=r"\d+",
-        count=r"\d+",
+        shard=r"\d+",
+        shards=r"\d+",
     priority: 5
+    conda:
+        "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
         mem_mb=4000,
@@ -29,15 +31,15 @@ rule evaluate_model:
         gpu=1,
     params:
         spec=spec_of(
-            lambda name, protocol, index, count: specs.evaluate_spec(
-                CONFIG, name, protocol, int(index), int(count), STAND_IN
+            lambda name, protocol, shard, shards: specs.evaluate_spec(
+                CONFIG, name, protocol, int(shard), int(shards), STAND_IN
             ),
             "experiment",
             "protocol",
-            "index",
-            "count",
+            "shard",
+            "shards",
         ),
-        work=f"{R}/work/evaluate/{{experiment}}/{{protocol}}",
+        work=lambda wildcards: f"{R}/work/evaluate/{wildcards.experiment}/{wildcards.protocol}",
         device=CONFIG["compute"]["device"],
     shell:
         "python {input.script}"
@@ -67,6 +69,8 @@ rule gather_evaluation:
     wildcard_constraints:
         experiment=names_regex(EXPERIMENTS),
         protocol=names_regex(CONFIG["protocols"]),
+    conda:
+        "../envs/conda.yaml"
     resources:
         mem_mb=1000,
         runtime=30,

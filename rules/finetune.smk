@@ -18,9 +18,11 @@ use rule pretrain_model as finetune_model with:
     wildcard_constraints:
         experiment=names_regex(inputs.finetuned(CONFIG)),
     priority: 20
+    conda:
+        "../envs/conda.yaml"
     params:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
         init=lambda wildcards, input: f"--init-weights {input.init}",
-        work=f"{R}/work/train/{{experiment}}",
+        work=lambda wildcards: f"{R}/work/train/{wildcards.experiment}",
         device=CONFIG["compute"]["device"],
         workers=CONFIG["compute"]["workers"],

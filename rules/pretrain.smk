@@ -25,6 +25,8 @@ rule pretrain_model:
     wildcard_constraints:
         experiment=names_regex(inputs.pretrained(CONFIG)),
     priority: 10
+    conda:
+        "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
         mem_mb=4000,
@@ -34,7 +36,7 @@ rule pretrain_model:
     params:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
         init="",
-        work=f"{R}/work/train/{{experiment}}",
+        work=lambda wildcards: f"{R}/work/train/{wildcards.experiment}",
         device=CONFIG["compute"]["device"],
         workers=CONFIG["compute"]["workers"],
     shell:
@@ -68,6 +70,8 @@ rule import_checkpoint:
         f"{R}/benchmarks/import_checkpoint/{{checkpoint}}.tsv"
     wildcard_constraints:
         checkpoint=names_regex(CONFIG["checkpoints"]),
+    conda:
+        "../envs/conda.yaml"
     resources:
         mem_mb=4000,
         runtime=60,

@@ -20,12 +20,14 @@ rule make_table:
         f"{R}/benchmarks/make_table/{{table}}.tsv"
     wildcard_constraints:
         table=names_regex(CONFIG["tables"]),
+    conda:
+        "../envs/conda.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
     params:
         spec=spec_of(lambda name: reports.table_spec(CONFIG, name), "table"),
-        root=R,
+        root=lambda wildcards: R,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -48,6 +50,8 @@ rule draw_rule_graph:
         f"{R}/logs/draw_rule_graph.log",
     benchmark:
         f"{R}/benchmarks/draw_rule_graph.tsv"
+    conda:
+        "../envs/conda.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
@@ -83,13 +87,15 @@ rule make_figure:
         f"{R}/benchmarks/make_figure/{{figure}}.tsv"
     wildcard_constraints:
         figure=names_regex(CONFIG["figures"]),
+    conda:
+        "../envs/conda.yaml"
     resources:
         mem_mb=2000,
         runtime=10,
     params:
         spec=spec_of(lambda name: reports.figure_spec(CONFIG, name), "figure"),
-        root=R,
-        stem=f"{R}/figures/{{figure}}",
+        root=lambda wildcards: R,
+        stem=lambda wildcards: f"{R}/figures/{wildcards.figure}",
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -114,12 +120,14 @@ rule write_summary:
         f"{R}/logs/write_summary.log",
     benchmark:
         f"{R}/benchmarks/write_summary.tsv"
+    conda:
+        "../envs/conda.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
     params:
         spec=lambda wildcards: specs.to_json(reports.report_spec(CONFIG)),
-        root=R,
+        root=lambda wildcards: R,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -146,12 +154,14 @@ rule render_report:
         f"{R}/logs/render_report.log",
     benchmark:
         f"{R}/benchmarks/render_report.tsv"
+    conda:
+        "../envs/conda.yaml"
     resources:
         mem_mb=1000,
         runtime=10,
     params:
         spec=lambda wildcards: specs.to_json(reports.report_spec(CONFIG)),
-        root=R,
+        root=lambda wildcards: R,
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -172,6 +182,8 @@ rule render_html:
         f"{R}/logs/render_html.log",
     benchmark:
         f"{R}/benchmarks/render_html.tsv"
+    conda:
+        "../envs/conda.yaml"
     resources:
         mem_mb=1000,
         runtime=10,

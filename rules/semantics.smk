@@ -24,6 +24,8 @@ rule make_perturbations:
         analysis=names_regex(CONFIG["semantics"]),
         generator=names_regex(EXPERIMENTS),
     priority: 5
+    conda:
+        "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
         mem_mb=4000,
@@ -67,6 +69,8 @@ rule classify_perturbations:
         analysis=names_regex(CONFIG["semantics"]),
         generator=names_regex(EXPERIMENTS),
         classifier=names_regex(EXPERIMENTS),
+    conda:
+        "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
         mem_mb=4000,

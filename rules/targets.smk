@@ -1,14 +1,6 @@
 """Targets with plain names: `snakemake --profile slurm table7`."""
 
 
-rule report:
-    default_target: True
-    input:
-        f"{R}/report.pdf",
-        f"{R}/summary.json",
-        f"{R}/report.html",
-
-
 rule datasets:
     input:
         [manifest(name) for name in inputs.report_datasets(CONFIG)],

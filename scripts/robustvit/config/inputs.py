@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from robustvit.config import specs
 from robustvit.core.plugins import load
 from robustvit.data.archives import find_in_mirrors
+from robustvit.training.parts import plugin_modules
 
-LOSSES = "robustvit.training.losses"
 ATTACKS = "robustvit.attacks"
 FAMILIES = "robustvit.models.families"
 
@@ -30,12 +30,9 @@ def stand_in_datasets(config: Mapping) -> dict[str, bool]:
 
 
 def training_plugins(config: Mapping, name: str) -> list[str]:
-    """Plug-ins that decide an experiment's weights: model family, loss and attack."""
-    entry = config["experiments"][name]
-    found = [model_plugin(config, name), f"{LOSSES}.{entry['recipe']['loss']['name']}"]
-    if entry["threat"]:
-        found.append(f"{ATTACKS}.{entry['recipe']['attack']['name']}")
-    return found
+    """Plug-ins that decide an experiment's weights: model family, loss, attack, evaluator."""
+    unmarked = dict.fromkeys(config["datasets"], False)
+    return plugin_modules(specs.train_spec(config, name, unmarked))
 
 
 def evaluation_plugins(config: Mapping, name: str, protocol: str) -> list[str]:
