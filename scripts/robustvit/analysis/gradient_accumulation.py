@@ -1,0 +1,105 @@
+"""Growing an image from noise along a model's gradient to a class (spec E13, Figures 12 and 14)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from robustvit.attacks.frozen import attack_mode
+from robustvit.attacks.pgd import default_step_size, perturb
+from robustvit.attacks.random import fold, uniform
+from robustvit.core.errors import UserError, unknown_name
+from robustvit.core.progress import Progress
+from robustvit.core.seeding import derive_seed
+from robustvit.evaluation.engine import load_model
+from robustvit.training.devices import Device
+
+
+def accumulate_gradients(
+    spec: dict, classes: list[str] | None, weights: Path, device: Device
+) -> dict[str, np.ndarray]:
+    """Run targeted PGD for each target class from the same noise.
+
+    The start is uniform in [0, 1]. The ball (ε = 15 for pixels in [0, 1]) is no bound at all, but
+    PGD's own random start is drawn from it, so that after clipping nearly every component of the
+    true start is 0 or 1, as in the released code; `start` is this true start.
+
+    Args:
+        spec: GRADIENTS; `targets` are class names or places.
+        classes: the model's class names in label order, unless `spec["classes"]` has them.
+        weights: weights of the model.
+        device: where to compute.
+
+    Returns:
+        `start` float32 [3, S, S] and `results` float32 [T, 3, S, S] in [0, 1]; `targets` int64
+        [T], `target_names` [T], `probability` float32 [T] that the model gives the target, and
+        `prediction` int64 [T].
+
+    Raises:
+        UserError: for a target that is not a class.
+    """
+    names = spec.get("classes") or classes or []
+    targets = resolve_targets(spec["targets"], names, spec["model"]["num_classes"])
+    model = load_model(spec["model"], weights, device)
+    found = grow(model, targets, spec, device)
+    found["targets"] = np.array(targets, np.int64)
+    found["target_names"] = np.array([names[t] if names else f"class {t}" for t in targets])
+    return found
+
+
+def resolve_targets(targets: list[int | str], classes: list[str], num_classes: int) -> list[int]:
+    """Turn class names or places into places.
+
+    Raises:
+        UserError: if a name or a place is not a class.
+    """
+    places = []
+    for target in targets:
+        if isinstance(target, str) and target not in classes:
+            raise unknown_name("target class", target, classes, "gradients.targets")
+        place = classes.index(target) if isinstance(target, str) else target
+        if not 0 <= place < num_classes:
+            raise UserError(
+                f"gradients.targets: class {place}, expected 0 to {num_classes - 1}, the model's "
+                "classes"
+            )
+        places.append(place)
+    return places
+
+
+def grow(model: nn.Module, targets: list[int], spec: dict, device: Device) -> dict[str, np.ndarray]:
+    """Grow one image per target; see `accumulate_gradients`."""
+    size, epsilon, steps = spec["image_size"], spec["epsilon"], spec["steps"]
+    seeds = torch.full((len(targets),), derive_seed(spec["seed"], "gradient accumulation"))
+    (seeds,) = device.put(seeds)
+    noise = uniform(fold(seeds, 0), (3, size, size))
+    labels = torch.tensor(targets, device=noise.device)
+    settings = {
+        "epsilon": epsilon,
+        "step_size": default_step_size(epsilon, steps, spec["step_factor"]),
+        "seeds": fold(seeds, 1),
+        "targeted": True,
+    }
+    with Progress(steps, "steps", f"accumulate gradients {spec['experiment']}") as progress:
+        done = iter(range(1, steps + 1))
+        with attack_mode(model, "eval"):
+            start = perturb(model, noise[:1], labels[:1], steps=0, **_first(settings))
+            results = perturb(
+                model, noise, labels, steps=steps,
+                after_step=lambda: progress.update(next(done)), **settings,
+            )  # fmt: skip
+    with torch.no_grad():
+        probabilities = model(results).float().softmax(dim=1)
+    return {
+        "start": start[0].cpu().numpy(),
+        "results": results.cpu().numpy(),
+        "probability": probabilities.gather(1, labels[:, None])[:, 0].cpu().numpy(),
+        "prediction": probabilities.argmax(dim=1).cpu().numpy(),
+    }
+
+
+def _first(settings: dict) -> dict:
+    return {**settings, "seeds": settings["seeds"][:1]}
