@@ -37,24 +37,40 @@ def parse_dot(text: str) -> tuple[dict[str, str], list[Edge]]:
 _KEYWORDS = ("node", "edge", "graph")
 
 
+def break_cycles(edges: list[Edge]) -> list[Edge]:
+    """Drop each edge that would close a cycle with the edges before it.
+
+    Jobs form no cycle, but their rules may: a rule can read what another job of it wrote.
+    """
+    kept: list[Edge] = []
+    for a, b in edges:
+        if a != b and a not in _reachable(_followers(kept), b):
+            kept.append((a, b))
+    return kept
+
+
 def reduce_edges(edges: list[Edge]) -> list[Edge]:
-    """Drop every edge that a longer path already implies."""
+    """Drop every edge of an acyclic graph that a longer path already implies."""
+    after = _followers(edges)
+    beyond = {node: _reachable(after, node) for node in after}
+    return [(a, b) for a, b in edges if not any(b in beyond.get(c, ()) for c in after[a] if c != b)]
+
+
+def _followers(edges: list[Edge]) -> dict[str, set[str]]:
     after: dict[str, set[str]] = {}
     for a, b in edges:
         after.setdefault(a, set()).add(b)
+    return after
 
-    def reachable(start: str) -> set[str]:
-        seen: set[str] = set()
-        stack = [start]
-        while stack:
-            for follower in after.get(stack.pop(), ()):
-                if follower not in seen:
-                    seen.add(follower)
-                    stack.append(follower)
-        return seen
 
-    beyond = {node: reachable(node) for node in after}
-    return [(a, b) for a, b in edges if not any(b in beyond.get(c, ()) for c in after[a] if c != b)]
+def _reachable(after: dict[str, set[str]], start: str) -> set[str]:
+    seen: set[str] = set()
+    stack = [start]
+    while stack:
+        fresh = after.get(stack.pop(), set()) - seen
+        seen |= fresh
+        stack += fresh
+    return seen
 
 
 def assign_layers(nodes: list[str], edges: list[Edge]) -> dict[str, int]:

@@ -7,7 +7,13 @@ import synthetic_results as synthetic
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robustvit.reporting.graph_layout import assign_layers, layout, parse_dot, reduce_edges
+from robustvit.reporting.graph_layout import (
+    assign_layers,
+    break_cycles,
+    layout,
+    parse_dot,
+    reduce_edges,
+)
 
 
 @st.composite
@@ -65,6 +71,11 @@ def test_reduction_keeps_what_can_be_reached(graph):
 def test_layout_is_a_function_of_the_graph(graph):
     names, edges, widths = graph
     assert layout(names, edges, widths, 0.2) == layout(names, edges, widths, 0.2)
+
+
+def test_cycles_between_rules_are_broken_at_their_last_edge():
+    edges = [("a", "b"), ("b", "c"), ("c", "a"), ("c", "c"), ("c", "d")]
+    assert break_cycles(edges) == [("a", "b"), ("b", "c"), ("c", "d")]
 
 
 def test_sources_move_next_to_their_followers():

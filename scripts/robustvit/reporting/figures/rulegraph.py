@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
-from robustvit.reporting.graph_layout import Layout, layout, parse_dot, reduce_edges
+from robustvit.reporting.graph_layout import Layout, break_cycles, layout, parse_dot, reduce_edges
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +44,7 @@ def read(options: dict, root: Path, extra: Path | None = None) -> dict:
         raise UserError(f'{path}: no rules found; expected lines such as 0[label = "train"].')
     kept = {(labels[a], labels[b]) for a, b in edges}
     kept = sorted((a, b) for a, b in kept if a in names and b in names)
-    return {"names": names, "edges": reduce_edges(kept)}
+    return {"names": names, "edges": reduce_edges(break_cycles(kept))}
 
 
 def draw(spec: dict, inputs: dict) -> Figure:
@@ -85,6 +85,8 @@ def _draw_edges(axes: Axes, placed: Layout, scale: float) -> None:
         axes.add_patch(
             PathPatch(curve, fill=False, edgecolor=style.GREY, linewidth=0.9 * scale, zorder=1)
         )
+        x, top = vertices[-2]
+        axes.plot(x, top - 0.025, "v", color=style.GREY, markersize=3.6 * scale, mew=0, zorder=1)
 
 
 def _draw_box(
