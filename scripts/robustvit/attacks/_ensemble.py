@@ -108,7 +108,9 @@ def _run(
 ) -> AttackOutcome:
     started = time.perf_counter()
     adversarial = images.clone()
-    batches = standing.nonzero().flatten().split(batch_size) if epsilon > 0 else ()
+    places = standing.nonzero().flatten()
+    # An empty tensor splits into one empty batch, which many models refuse.
+    batches = places.split(batch_size) if epsilon > 0 and len(places) else ()
     watch.begin(
         f"{component.name}, {int(standing.sum())} stand", component.cost / max(len(batches), 1)
     )

@@ -116,7 +116,7 @@ def perturb(
     if norm not in ("linf", "l2"):
         raise unknown_name("norm", norm, ("linf", "l2"), "threat.norm")
     clean = images.detach()
-    if not isinstance(epsilon, Tensor) and epsilon == 0:
+    if len(clean) == 0 or (not isinstance(epsilon, Tensor) and epsilon == 0):
         return clean.clone()
     ball = Ball(clean, epsilon, norm)
     measure = _loss_function(loss, labels, reference)

@@ -44,5 +44,11 @@ def select_examples(labels: np.ndarray, n: int | None, key: str) -> np.ndarray:
 
 
 def selected_indices(labels: np.ndarray, spec: dict) -> np.ndarray:
-    """`select_examples` for a DATASET_READ spec: it depends on name, split and num_examples."""
-    return select_examples(labels, spec.get("num_examples"), f"{spec['name']}/{spec['split']}")
+    """The part of a split that a DATASET_READ spec asks for: `num_examples` at most.
+
+    A smaller split is taken whole, so that one protocol serves data sets of any size.
+    """
+    wanted = spec.get("num_examples")
+    if wanted is not None:
+        wanted = min(wanted, len(labels))
+    return select_examples(labels, wanted, f"{spec['name']}/{spec['split']}")
