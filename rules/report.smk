@@ -142,7 +142,7 @@ rule render_report:
         script="scripts/render_report.py",
         code=code("render_report.py"),
         summary=f"{R}/summary.json",
-        figures=report_files("figures", "svg"),
+        figures=report_files("figures", "pdf"),
         template="reports/report.typ",
     output:
         report(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from robustvit.config import inputs
-from robustvit.config.specs import model_spec, num_examples, weights_owner
+from robustvit.config.specs import dataset_spec, model_spec, num_examples, weights_owner
 
 
 def labelled(config: Mapping, names: list[str]) -> list[dict]:
@@ -103,13 +103,17 @@ def report_spec(config: Mapping) -> dict:
             for name in config["report"]["figures"]
         ],
         "experiments": {name: _experiment(config, name) for name in experiments},
-        "datasets": {
-            name: {key: config["datasets"][name][key] for key in ("label", "source", "image_size")}
-            for name in inputs.report_datasets(config)
-        },
+        "datasets": {name: _dataset(config, name) for name in inputs.report_datasets(config)},
         "protocols": {name: config["protocols"][name] for name in sorted(protocols)},
         "semantics": _semantics(config),
     }
+
+
+def _dataset(config: Mapping, name: str) -> dict:
+    entry = config["datasets"][name]
+    shown = {key: entry[key] for key in ("label", "source", "image_size", "eval_split")}
+    read = dataset_spec(config, name, entry["eval_split"])
+    return shown | {key: read[key] for key in ("crop_pct", "interpolation")}
 
 
 def _experiment(config: Mapping, name: str) -> dict:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import socket
 import sys
 import time
 from pathlib import Path
@@ -28,7 +29,7 @@ class Progress:
         self.start = self._last_line = time.monotonic()
         self._last_file = 0.0
         self._offset: float | None = None
-        self.path = _folder() / f"{os.getpid()}.json"
+        self.path = _folder() / f"{socket.gethostname()}-{os.getpid()}.json"
 
     def update(self, done: float, note: str = "") -> None:
         """Say that `done` units are finished; cheap enough to call at every step.
@@ -67,6 +68,7 @@ class Progress:
 
     def _write(self, done: float, seconds_left: float | None, note: str) -> None:
         state = {
+            "host": socket.gethostname(),
             "pid": os.getpid(),
             "label": self.label,
             "done": done,

@@ -4,6 +4,7 @@ import pytest
 import torch
 from timm.models.xcit import Xcit
 
+from robustvit.attacks.outcome import ignore_report
 from robustvit.core.plugins import load
 
 
@@ -25,6 +26,7 @@ def test_no_image_left_to_attack(name):
         num_classes=5,
         options={},
         batch_size=2,
+        report=ignore_report,
     )
     if name != "pgd":  # PGD reports on every image, the ensemble on what stands
         assert not any(outcome.ran.any() for outcome in outcomes.values())
