@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from robustvit.attacks.frozen import attack_mode
 from robustvit.attacks.pgd import default_step_size, perturb
@@ -14,7 +15,7 @@ from robustvit.attacks.random import fold, uniform
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.progress import Progress
 from robustvit.core.seeding import derive_seed
-from robustvit.evaluation.engine import load_model
+from robustvit.evaluation.engine import load_model, predict
 from robustvit.training.devices import Device
 
 
@@ -71,35 +72,35 @@ def resolve_targets(targets: list[int | str], classes: list[str], num_classes: i
 
 
 def grow(model: nn.Module, targets: list[int], spec: dict, device: Device) -> dict[str, np.ndarray]:
-    """Grow one image per target; see `accumulate_gradients`."""
+    """Grow one image per target; see `accumulate_gradients`.
+
+    The targets are grown one by one: sign steps amplify the last bits of a gradient, which depend
+    on the size of the batch, so in a batch an image would change with the number of targets.
+    """
     size, epsilon, steps = spec["image_size"], spec["epsilon"], spec["steps"]
-    seeds = torch.full((len(targets),), derive_seed(spec["seed"], "gradient accumulation"))
-    (seeds,) = device.put(seeds)
-    noise = uniform(fold(seeds, 0), (3, size, size))
-    labels = torch.tensor(targets, device=noise.device)
-    settings = {
-        "epsilon": epsilon,
-        "step_size": default_step_size(epsilon, steps, spec["step_factor"]),
-        "seeds": fold(seeds, 1),
-        "targeted": True,
-    }
-    with Progress(steps, "steps", f"accumulate gradients {spec['experiment']}") as progress:
-        done = iter(range(1, steps + 1))
-        with attack_mode(model, "eval"):
-            start = perturb(model, noise[:1], labels[:1], steps=0, **_first(settings))
-            results = perturb(
-                model, noise, labels, steps=steps,
-                after_step=lambda: progress.update(next(done)), **settings,
+    (seeds,) = device.put(torch.tensor([derive_seed(spec["seed"], "gradient accumulation")]))
+    noise, noise_seeds = uniform(fold(seeds, 0), (3, size, size)), fold(seeds, 1)
+    total = steps * len(targets)
+    with Progress(total, "steps", f"accumulate gradients {spec['experiment']}") as progress:
+        done = count(1)
+
+        def run(target: int, steps: int) -> Tensor:
+            return perturb(
+                model, noise, torch.tensor([target], device=noise.device), epsilon=epsilon,
+                steps=steps, step_size=default_step_size(epsilon, steps, spec["step_factor"]),
+                seeds=noise_seeds, targeted=True, after_step=lambda: progress.update(next(done)),
             )  # fmt: skip
-    with torch.no_grad():
-        probabilities = model(results).float().softmax(dim=1)
+
+        with attack_mode(model, "eval"):
+            start = run(0, steps=0)
+            results = torch.cat([run(target, steps) for target in targets])
+    probabilities = torch.cat(
+        [predict(model, image, 1).softmax(dim=1) for image in results[:, None]]
+    )
+    own = probabilities[range(len(targets)), targets]
     return {
         "start": start[0].cpu().numpy(),
         "results": results.cpu().numpy(),
-        "probability": probabilities.gather(1, labels[:, None])[:, 0].cpu().numpy(),
+        "probability": own.cpu().numpy(),
         "prediction": probabilities.argmax(dim=1).cpu().numpy(),
     }
-
-
-def _first(settings: dict) -> dict:
-    return {**settings, "seeds": settings["seeds"][:1]}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from robustvit.attacks._forward import forward
 from robustvit.attacks.outcome import Report
 
 
@@ -25,7 +26,7 @@ class Watch:
     def __call__(self, images: Tensor) -> Tensor:
         """Return the logits [B, K] of images [B, 3, H, W] in float32."""
         self._add(self._cost)
-        return self.model(images).float()
+        return forward(self.model, images).float()
 
     def begin(self, note: str, cost: float) -> None:
         """Say what runs next and what one call costs."""

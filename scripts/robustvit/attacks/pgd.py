@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from robustvit.attacks._forward import forward
 from robustvit.attacks.frozen import attack_mode
 from robustvit.attacks.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.attacks.random import fold, normal, uniform
@@ -140,7 +141,7 @@ def input_gradient(model: nn.Module, images: Tensor, measure: Callable[[Tensor],
     """Return d measure(model(images)) / d images, [B, C, H, W]."""
     with torch.enable_grad():
         point = images.detach().requires_grad_(True)
-        (gradient,) = torch.autograd.grad(measure(model(point)), point)
+        (gradient,) = torch.autograd.grad(measure(forward(model, point)), point)
     return gradient.detach()
 
 

@@ -136,7 +136,8 @@ def example_seeds(seed: int, dataset: dict, ids: Iterable[str]) -> Tensor:
 
 def load_model(spec: dict, weights: str | Path, device: Device) -> nn.Module:
     """Build the MODEL `spec` with its weights, frozen, in evaluation mode, on the device."""
-    model = build_model(spec)
+    # A seed keeps the global random state as it is; every weight is replaced.
+    model = build_model(spec, seed=0)
     load_weights(model, weights)
     return model.to(device.device).eval().requires_grad_(False)
 

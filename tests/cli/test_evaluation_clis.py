@@ -1,0 +1,128 @@
+"""The command-line programs of evaluation and analyses, as the workflow calls them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests" / "unit" / "evaluation"))
+
+from evaluation_samples import (  # noqa: E402
+    QUICK_AUTOATTACK,
+    classify_spec,
+    evaluate_spec,
+    gather_spec,
+    gradients_spec,
+    perturb_spec,
+    write_colours,
+    write_weights,
+)
+
+from robustvit.core.files import read_json, sha256  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_colours(tmp_path_factory.mktemp("colours") / "colours")
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Path:
+    return write_weights(tmp_path_factory.mktemp("weights") / "weights.safetensors", colours)
+
+
+def call(program: str, spec: dict, *options: object, fails: bool = False) -> str:
+    """Run a program; return what it wrote to standard error."""
+    command = [sys.executable, str(ROOT / "scripts" / program), "--spec", json.dumps(spec)]
+    done = subprocess.run(
+        [*command, *map(str, options)], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.returncode == (2 if fails else 0), done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stderr
+
+
+def evaluate(spec: dict, colours: Path, weights: Path, output: Path, *options: object) -> None:
+    call(
+        "evaluate_model.py", spec, "--dataset", colours, "--weights", weights, "--output", output,
+        "--threads", 1, "--device", "cpu", *options,
+    )  # fmt: skip
+
+
+def test_evaluate_in_shards_and_gather(colours: Path, weights: Path, tmp_path: Path) -> None:
+    shards = [tmp_path / "shards" / f"{i}-of-2.parquet" for i in range(2)]
+    for i, shard in enumerate(shards):
+        spec = evaluate_spec("autoattack", QUICK_AUTOATTACK, (i, 2))
+        evaluate(spec, colours, weights, shard, "--work-dir", tmp_path / "work")
+    assert not list((tmp_path / "work").iterdir())
+    rows, summary = tmp_path / "autoattack.parquet", tmp_path / "autoattack.json"
+    spec = gather_spec("autoattack", QUICK_AUTOATTACK)
+    call("gather_evaluation.py", spec, "--output-rows", rows, "--output-summary", summary, *shards)
+    found = read_json(summary)
+    assert found["num_examples"] == 24
+    assert list(found["attacks"]) == ["apgd-ce", "apgd-t", "fab-t", "square"]
+    assert found["robust_top1"]["k"] < found["clean_top1"]["k"]
+    assert found["provenance"]["device"] == "cpu"
+    before = sha256(rows)
+    call(
+        "gather_evaluation.py", spec, "--output-rows", rows, "--output-summary", summary,
+        *reversed(shards),
+    )  # fmt: skip
+    assert sha256(rows) == before
+
+
+def test_a_shard_cut_short_is_named(colours: Path, weights: Path, tmp_path: Path) -> None:
+    shard = tmp_path / "0-of-1.parquet"
+    evaluate(evaluate_spec("clean"), colours, weights, shard)
+    shard.write_bytes(shard.read_bytes()[:200])
+    outputs = ["--output-rows", tmp_path / "a.parquet", "--output-summary", tmp_path / "a.json"]
+    message = call("gather_evaluation.py", gather_spec("clean"), *outputs, shard, fails=True)
+    assert "0-of-1.parquet: cut short" in message
+    assert not (tmp_path / "a.json").exists()
+
+
+def test_weights_of_another_model_are_refused(colours: Path, weights: Path, tmp_path: Path) -> None:
+    spec = evaluate_spec("clean")
+    spec["model"]["args"]["embed_dim"] = 32
+    options = ["--dataset", colours, "--weights", weights, "--output", tmp_path / "rows.parquet"]
+    message = call("evaluate_model.py", spec, *options, fails=True)
+    assert "another shape" in message
+    assert not list(tmp_path.iterdir())
+
+
+def test_perturbations_and_their_classification(colours, weights, tmp_path: Path) -> None:
+    folder = tmp_path / "semantics" / "tiny"
+    manifest, device = folder / "manifest.json", ["--threads", 1, "--device", "cpu"]
+    call(
+        "make_perturbations.py", perturb_spec(), "--dataset", colours, "--weights", weights,
+        "--output", manifest, "--examples", folder / "examples.npz", *device,
+    )  # fmt: skip
+    rows, summary = folder / "tiny.parquet", folder / "tiny.json"
+    call(
+        "classify_perturbations.py", classify_spec(), "--perturbations", manifest,
+        "--weights", weights, "--output-rows", rows, "--output-summary", summary, *device,
+    )  # fmt: skip
+    assert read_json(summary)["num_examples"] == 24
+    names = {"manifest.json", "examples.npz", "index_test.npz", "tfds", rows.name, summary.name}
+    assert {path.name for path in folder.iterdir()} == names
+
+
+def test_gradients(colours: Path, weights: Path, tmp_path: Path) -> None:
+    output = tmp_path / "gradients" / "tiny.npz"
+    call(
+        "accumulate_gradients.py", gradients_spec(), "--dataset", colours, "--weights", weights,
+        "--output", output, "--threads", 1, "--device", "cpu",
+    )  # fmt: skip
+    with np.load(output, allow_pickle=False) as found:
+        assert found["results"].shape == (2, 3, 16, 16)
+    call(
+        "accumulate_gradients.py", gradients_spec(targets=["purple"]), "--dataset", colours,
+        "--weights", weights, "--output", tmp_path / "no.npz", fails=True,
+    )  # fmt: skip
+    assert not (tmp_path / "no.npz").exists()

@@ -1,0 +1,137 @@
+"""One shard: its rows, its checks, its independence of the partition, and going on after a kill."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from evaluation_samples import QUICK_AUTOATTACK, evaluate_spec
+from safetensors.torch import load_file, save_file
+
+from robustvit.attacks import _ensemble
+from robustvit.core.errors import UserError
+from robustvit.evaluation.engine import discard_partial, evaluate_shard
+
+PGD = {"name": "pgd", "options": {"steps": 3}}
+
+
+def test_clean_rows(colours, weights, cpu) -> None:
+    table, metadata = evaluate_shard(evaluate_spec("clean"), colours, weights, cpu)
+    rows = table.to_pandas()
+    assert list(rows) == ["index", "example_id", "label", "clean_prediction", "clean_correct"]
+    assert rows["label"].value_counts().tolist() == [6, 6, 6, 6]
+    assert (rows["clean_correct"] == (rows["clean_prediction"] == rows["label"])).all()
+    assert rows["clean_correct"].mean() > 0.8
+    assert metadata["total"] == 24
+    assert all(check["passed"] for check in metadata["checks"])
+
+
+def test_attack_rows(colours, weights, cpu) -> None:
+    spec = evaluate_spec("autoattack", QUICK_AUTOATTACK)
+    table, metadata = evaluate_shard(spec, colours, weights, cpu)
+    rows = table.to_pandas()
+    names = ["apgd-ce", "apgd-t", "fab-t", "square"]
+    assert list(metadata["attack_seconds"]) == names
+    assert list(rows)[5:] == [f"{n}_{k}" for n in names for k in ("prediction", "success")] + [
+        "robust"
+    ]
+    standing = rows["clean_correct"].to_numpy()
+    for name in names:
+        success, prediction = rows[f"{name}_success"], rows[f"{name}_prediction"]
+        assert (prediction.notna() == standing).all()
+        assert ((prediction != rows["label"]) & prediction.notna() == success).all()
+        standing = standing & ~success
+    assert (rows["robust"] == standing).all()
+    assert 0 < rows["robust"].sum() < rows["clean_correct"].sum()
+    assert {c["name"] for c in metadata["checks"]} >= {"deterministic", "gradients", "ball (fab-t)"}
+
+
+@pytest.mark.parametrize("count", [2, 5])
+def test_rows_do_not_depend_on_the_partition_or_the_batch(colours, weights, cpu, count) -> None:
+    whole = evaluate_shard(evaluate_spec("pgd", PGD), colours, weights, cpu)[0].to_pandas()
+    specs = [evaluate_spec("pgd", PGD, (i, count), batch_size=3) for i in range(count)]
+    parts = [evaluate_shard(spec, colours, weights, cpu)[0].to_pandas() for spec in specs]
+    joined = np.concatenate([part.to_numpy() for part in parts])
+    assert (joined == whole.to_numpy()).all()
+
+
+def test_the_global_generator_is_left_alone(colours, weights, cpu) -> None:
+    state = torch.get_rng_state()
+    evaluate_shard(evaluate_spec("autoattack", QUICK_AUTOATTACK), colours, weights, cpu)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_killed_shard_goes_on(colours, weights, cpu, tmp_path, monkeypatch) -> None:
+    spec = evaluate_spec("autoattack", QUICK_AUTOATTACK)
+    expected = evaluate_shard(spec, colours, weights, cpu)[0]
+    started, run = [], _ensemble._run
+
+    def interrupted(component, *arguments):
+        started.append(component.name)
+        if component.name == "fab-t" and len(started) == 3:
+            raise KeyboardInterrupt
+        return run(component, *arguments)
+
+    monkeypatch.setattr(_ensemble, "_run", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        evaluate_shard(spec, colours, weights, cpu, tmp_path)
+    found = evaluate_shard(spec, colours, weights, cpu, tmp_path)[0]
+    assert started == ["apgd-ce", "apgd-t", "fab-t", "fab-t", "square"]
+    assert found.equals(expected)
+    discard_partial(spec, colours, weights, cpu, tmp_path)
+    assert not list(tmp_path.iterdir())
+
+
+def test_partial_results_of_other_settings_or_damaged_ones_are_not_used(
+    colours, weights, cpu, tmp_path, monkeypatch
+) -> None:
+    spec = evaluate_spec("autoattack", QUICK_AUTOATTACK)
+    evaluate_shard(spec, colours, weights, cpu, tmp_path)
+    other = {**spec, "threat": {"norm": "linf", "epsilon_255": 1}}
+    assert evaluate_shard(other, colours, weights, cpu, tmp_path)[0].equals(
+        evaluate_shard(other, colours, weights, cpu)[0]
+    )
+    for path in tmp_path.rglob("*.safetensors"):
+        path.write_bytes(path.read_bytes()[:50])
+    assert evaluate_shard(spec, colours, weights, cpu, tmp_path)[0].equals(
+        evaluate_shard(spec, colours, weights, cpu)[0]
+    )
+
+
+def test_nan_weights_stop(colours, weights, cpu, tmp_path) -> None:
+    state = load_file(weights)
+    state["head.bias"][:] = float("nan")
+    save_file(state, tmp_path / "nan.safetensors")
+    with pytest.raises(UserError, match=r"not finite.*diverged"):
+        evaluate_shard(evaluate_spec("clean"), colours, tmp_path / "nan.safetensors", cpu)
+
+
+def test_a_model_with_too_few_classes_stops(colours, weights, cpu, tmp_path) -> None:
+    state = load_file(weights)
+    for name in ("head.weight", "head.bias"):
+        state[name] = state[name][:3].clone()
+    save_file(state, tmp_path / "three.safetensors")
+    spec = evaluate_spec("clean")
+    spec["model"]["num_classes"] = 3
+    with pytest.raises(UserError, match="model has 3 classes"):
+        evaluate_shard(spec, colours, tmp_path / "three.safetensors", cpu)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"shard": {"index": 29, "count": 30}}, "at most 24 shards"),
+        ({"threat": None}, "needs a threat"),
+        ({"attack": {"name": "pdg", "options": {}}}, 'Did you mean "pgd"'),
+        ({"attack": {"name": "frozen", "options": {}}}, "unknown attack"),
+    ],
+)
+def test_wrong_settings_stop(colours, weights, cpu, change: dict, message: str) -> None:
+    with pytest.raises(UserError, match=message):
+        evaluate_shard(evaluate_spec("pgd", PGD) | change, colours, weights, cpu)
+
+
+def test_zero_epsilon_breaks_nothing(colours, weights, cpu) -> None:
+    spec = evaluate_spec("autoattack", QUICK_AUTOATTACK, threat={"norm": "l2", "epsilon_255": 0})
+    rows = evaluate_shard(spec, colours, weights, cpu)[0].to_pandas()
+    assert (rows["robust"] == rows["clean_correct"]).all()
