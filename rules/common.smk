@@ -29,8 +29,9 @@ STAND_IN = inputs.stand_in_datasets(CONFIG)
 
 
 def code(script, *plugins):
-    """The script and the package files it needs, relative to the working directory."""
-    return [os.path.relpath(path) for path in code_inputs(script, plugins)]
+    """The package files that a script needs, relative to the working directory."""
+    own = str(SCRIPTS / script)
+    return [os.path.relpath(path) for path in code_inputs(script, plugins) if path != own]
 
 
 def names_regex(names):

@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from robustvit.core.cli import add_spec_argument, run_cli
+from robustvit.reporting.ordering import restore_order
 from robustvit.reporting.report import render_report
 
 
@@ -26,7 +27,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Render the report."""
     a = parse_arguments()
-    render_report(a.spec, a.summary, a.root, a.template, a.output)
+    render_report(restore_order(a.spec), a.summary, a.root, a.template, a.output)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from robustvit.core.cli import add_spec_argument, run_cli
 from robustvit.core.files import write_json
+from robustvit.reporting.ordering import restore_order
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results
 from robustvit.reporting.summary import build_summary
@@ -30,7 +31,7 @@ def main() -> None:
     """Write the summary."""
     arguments = parse_arguments()
     published = Published.load(arguments.published)
-    summary = build_summary(arguments.spec, Results(arguments.root), published)
+    summary = build_summary(restore_order(arguments.spec), Results(arguments.root), published)
     write_json(arguments.output, summary)
 
 

@@ -71,6 +71,11 @@ def figure_options(config: Mapping, name: str) -> dict:
         options["experiments"] = options["rows"] = labelled(config, options["experiments"])
     if "protocols" in options:
         options["protocols"] = [column(config, protocol) for protocol in options["protocols"]]
+    if "datasets" in options:
+        options["datasets"] = [
+            {"name": name, "label": config["datasets"][name]["label"]}
+            for name in options["datasets"]
+        ]
     if options.get("rulegraph"):
         options["dot"] = "rulegraph.dot"
     return options
@@ -92,7 +97,10 @@ def report_spec(config: Mapping) -> dict:
     """Everything that the summary and the report are about."""
     experiments = inputs.report_experiments(config)
     protocols = {p for name in experiments for p in config["experiments"][name]["evaluate"]}
+    datasets = inputs.report_datasets(config)
+    shown = [name for name in config["protocols"] if name in protocols]
     return {
+        "order": {"experiments": experiments, "datasets": datasets, "protocols": shown},
         "name": config["name"],
         "title": config["title"],
         "follow": config["follow"],
@@ -103,8 +111,8 @@ def report_spec(config: Mapping) -> dict:
             for name in config["report"]["figures"]
         ],
         "experiments": {name: _experiment(config, name) for name in experiments},
-        "datasets": {name: _dataset(config, name) for name in inputs.report_datasets(config)},
-        "protocols": {name: config["protocols"][name] for name in sorted(protocols)},
+        "datasets": {name: _dataset(config, name) for name in datasets},
+        "protocols": {name: config["protocols"][name] for name in shown},
         "semantics": _semantics(config),
     }
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from robustvit.core.files import read_json
 from robustvit.reporting import style
+from robustvit.reporting.class_names import readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +57,7 @@ def _pick(path: Path, name: str, split: str | None, columns: int) -> dict:
     order = [int(p[i]) for i in range(rounds) for p in places.values() if i < len(p)][:columns]
     return {
         "images": [_square(image) for image in images.images(order)],
-        "classes": [str(classes[images.labels[place]]) for place in order],
+        "classes": [readable(str(classes[images.labels[place]])) for place in order],
         "stand_in": bool(manifest.get("stand_in")),
     }
 

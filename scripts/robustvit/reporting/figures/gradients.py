@@ -13,6 +13,7 @@ import numpy as np
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.reporting import style
+from robustvit.reporting.class_names import readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,7 +57,7 @@ def draw(spec: dict, inputs: dict) -> Figure:
             style.show_image(axes, model["results"][target].transpose(1, 2, 0))
             text = f"p = {float(model['probability'][target]):.2f}"
             axes.set_xlabel(text, fontsize=8, labelpad=2)
-    names = [str(models[0]["target_names"][target]) for target in chosen]
+    names = [readable(str(models[0]["target_names"][target])) for target in chosen]
     for axes, name in zip(grid[0], ["start", *names], strict=True):
         axes.set_title(style.shorten(name, style.characters(axes)), fontsize=8.5, pad=3)
     return figure
@@ -68,13 +69,13 @@ def describe(spec: dict, inputs: dict) -> dict:
     shown = [
         {
             "experiment": setting["experiment"],
-            "target": str(model["target_names"][target]),
+            "target": readable(str(model["target_names"][target])),
             "probability": round(float(model["probability"][target]), 6),
         }
         for setting, model in zip(spec["options"]["models"], inputs["models"], strict=True)
         for target in chosen
     ]
-    names = [str(inputs["models"][0]["target_names"][target]) for target in chosen]
+    names = [readable(str(inputs["models"][0]["target_names"][target])) for target in chosen]
     labels = [m.get("label") or m["experiment"] for m in spec["options"]["models"]]
     alt = (
         f"For each of {', '.join(labels)}: the noise that the accumulation starts from and the "

@@ -14,6 +14,7 @@ import numpy as np
 
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
+from robustvit.reporting.class_names import readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -72,7 +73,9 @@ def draw(spec: dict, inputs: dict) -> Figure:
     for column, index in enumerate(chosen):
         axes = grid[0][column]
         style.show_image(axes, examples[0]["images"][index].transpose(1, 2, 0))
-        name = style.shorten(str(examples[0]["label_names"][index]), style.characters(axes))
+        name = style.shorten(
+            readable(str(examples[0]["label_names"][index])), style.characters(axes)
+        )
         axes.set_title(name, fontsize=8.5, pad=3)
         for row, example in zip(grid[1:], examples, strict=True):
             style.show_image(row[column], example["perturbation"][index])
@@ -84,7 +87,7 @@ def _note_prediction(axes: Axes, example: dict, index: int) -> None:
     """Say under a perturbation what the attacked model now sees; a word, not only a colour."""
     after = int(example["adversarial_prediction"][index])
     kept = after == int(example["labels"][index])
-    name = style.shorten(str(example["class_names"][after]), style.characters(axes) - 2)
+    name = style.shorten(readable(str(example["class_names"][after])), style.characters(axes) - 2)
     text, color = ("correct", style.GREEN) if kept else (f"→ {name}", style.VERMILION)
     axes.set_xlabel(text, fontsize=8, color=color, labelpad=2)
 
