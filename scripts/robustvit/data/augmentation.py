@@ -27,11 +27,12 @@ CROPS = ("random_resized", "pad", "none")
 
 
 class TrainTransform:
-    """The augmentation of a recipe: crop, flip, rotation, then RandAugment *or* colour jitter.
+    """The augmentation of a recipe: crop, flip, RandAugment *or* colour jitter, rotation.
 
     Colour jitter is off when RandAugment is on, as in timm. With `views` above 1 the first view
     gets neither of the two and all views share crop and flip (timm's `aug_splits`); random
-    erasing applies to every view, as it does there.
+    erasing applies to every view, as it does there. The rotation comes last because the released
+    code inserts it before the conversion to a tensor.
 
     Args:
         augmentation: the recipe's section of that name.
@@ -57,10 +58,9 @@ class TrainTransform:
     def augment(self, image: np.ndarray, rng: random.Random) -> list[np.ndarray]:
         """uint8 [H, W, 3] → as many uint8 [S, S, 3] as there are views, before random erasing."""
         first = self._primary(Image.fromarray(image), rng)
-        if self.views <= 1:
-            return [np.asarray(self._secondary(first, rng))]
-        others = (self._secondary(first, rng) for _ in range(self.views - 1))
-        return [np.asarray(first), *(np.asarray(view) for view in others)]
+        views = [first] if self.views > 1 else []
+        views += [self._secondary(first, rng) for _ in range(max(1, self.views - 1))]
+        return [np.asarray(self._rotate(view, rng)) for view in views]
 
     def erase(self, image: torch.Tensor, rng: random.Random) -> None:
         """Random erasing of a float32 [3, S, S] in [0, 1], in place."""
@@ -71,8 +71,7 @@ class TrainTransform:
         image = self.crop(image, rng)
         if rng.random() < self.options["hflip"]:
             image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        degrees = self.options["rotation"]
-        return image.rotate(rng.uniform(-degrees, degrees)) if degrees else image
+        return image
 
     def _secondary(self, image: Image.Image, rng: random.Random) -> Image.Image:
         if self.randaugment is not None:
@@ -80,6 +79,11 @@ class TrainTransform:
         if self.options["color_jitter"]:
             return jitter_colors(image, self.options["color_jitter"], rng)
         return image
+
+    def _rotate(self, image: Image.Image, rng: random.Random) -> Image.Image:
+        """As torchvision's RandomRotation: nearest pixel, same size, black where nothing is."""
+        degrees = self.options["rotation"]
+        return image.rotate(rng.uniform(-degrees, degrees)) if degrees else image
 
     def _random_resized_crop(self, image: Image.Image, rng: random.Random) -> Image.Image:
         box = draw_crop(image.size, self.options["scale"], self.options["ratio"], rng)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
-from robustvit.core.errors import UserError
+from robustvit.core.errors import UserError, unknown_name
+
+COUNTS_EXAMPLE = "expected_counts: {train: {total: 3060, per_class: 30}, test: {total: 6084}}"
 
 
 class Example(NamedTuple):
@@ -77,4 +80,42 @@ def check_options(options: dict, known: set[str], builder: str) -> None:
         raise UserError(
             f"options.{unknown[0]}: the builder {builder} has no such option. "
             f"Known: {', '.join(sorted(known)) or 'none'}."
+        )
+
+
+def check_expected_counts(
+    options: dict, splits: Sequence[str], classes: Sequence[str], counts: Counter
+) -> None:
+    """Compare the plan with the option `expected_counts`, before anything is written.
+
+    A paper's numbers hold for the complete archive: with this option a smaller one is an error
+    instead of a data set of the same name.
+
+    Args:
+        options: of the builder; {"expected_counts": {"train": {"total": 3060, "per_class": 30}}},
+            where both numbers are optional. Without the option nothing is checked.
+        splits: the splits of the set.
+        classes: names in label order.
+        counts: number of images by (split, label).
+
+    Raises:
+        UserError: naming the split, or the first class, whose number is another one.
+    """
+    for split, expected in (options.get("expected_counts") or {}).items():
+        where = f"options.expected_counts.{split}"
+        if split not in splits:
+            raise unknown_name("split", split, splits, where)
+        if not isinstance(expected, dict) or not set(expected) <= {"total", "per_class"}:
+            raise UserError(f"{where}: {expected!r} is not understood. Example: {COUNTS_EXAMPLE}")
+        found = [counts[split, label] for label in range(len(classes))]
+        _check_number(f"{where}.total", "the split", sum(found), expected.get("total"))
+        for name, number in zip(classes, found, strict=True):
+            _check_number(f"{where}.per_class", f"class {name}", number, expected.get("per_class"))
+
+
+def _check_number(where: str, what: str, found: int, expected: int | None) -> None:
+    if expected is not None and found != expected:
+        raise UserError(
+            f"{where}: {what} has {found} images, expected {expected}. The archive is not the "
+            "complete official one: take that, or leave `expected_counts` out."
         )

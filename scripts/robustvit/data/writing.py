@@ -58,6 +58,8 @@ class SplitWriter:
         return {
             "num_examples": len(self.ids),
             "class_counts": np.bincount(self.labels, minlength=num_classes).tolist(),
+            # Which images, whatever their order and bytes: to compare splits between machines.
+            "ids_sha256": hashlib.sha256("\n".join(sorted(self.ids)).encode()).hexdigest(),
             "shards": {path.name: sha256(path) for path in self.shards.close()},
         }
 

@@ -20,6 +20,7 @@ from robustvit.core.files import atomic_path
 from robustvit.models.normalization import inner_model
 
 HEADS = ("head", "head_dist", "fc", "classifier", "linear")
+STEM = "conv1.weight"  # of a ResNet: 7×7 for large images, 3×3 for 32 pixels
 NESTED = ("model", "state_dict")  # where checkpoints of timm and of the paper keep the weights
 
 
@@ -115,8 +116,10 @@ def load_weights(model: nn.Module, path: str | Path) -> None:
 def load_for_finetuning(model: nn.Module, path: str | Path) -> list[str]:
     """Load `path` into `model` as the released code does before fine-tuning.
 
-    A classifier of another shape keeps its fresh initial weights; a learned positional embedding
-    of another length is interpolated (bicubic); everything else has to fit.
+    A classifier of another shape keeps its fresh initial weights, and so does a ResNet's first
+    convolution of another kernel size (torch refuses that in the released code, though its
+    ResNet-50 for 32 pixels is said to start from an ImageNet model); a learned positional
+    embedding of another length is interpolated (bicubic); everything else has to fit.
 
     Returns:
         The names of the weights that kept their initial values.
@@ -126,14 +129,23 @@ def load_for_finetuning(model: nn.Module, path: str | Path) -> list[str]:
     """
     network, state = inner_model(model), read_state(path)
     own = network.state_dict()
-    heads = {name for name in own.keys() | state.keys() if name.split(".")[0] in HEADS}
-    for name in heads & state.keys():
+    fresh = {name for name in own.keys() | state.keys() if name.split(".")[0] in HEADS}
+    if _other_kernel(state.get(STEM), own.get(STEM)):
+        fresh.add(STEM)
+    for name in fresh & state.keys():
         if name not in own or state[name].shape != own[name].shape:
             del state[name]
     _resize_positions(network, state, own)
-    _check(network, state, path, may_miss=heads)
+    _check(network, state, path, may_miss=fresh)
     network.load_state_dict(state, strict=False)
     return sorted(own.keys() - state.keys())
+
+
+def _other_kernel(old: Tensor | None, new: Tensor | None) -> bool:
+    """Whether two convolutions differ in nothing but the size of their kernels."""
+    if old is None or new is None or old.ndim != 4:
+        return False
+    return old.shape[:2] == new.shape[:2] and old.shape[2:] != new.shape[2:]
 
 
 def _resize_positions(network: nn.Module, state: dict[str, Tensor], own: dict[str, Tensor]) -> None:

@@ -51,7 +51,9 @@ class Plan:
         self.recipe = self.spec["recipe"]
         self.loss = plugins.load("robustvit.training.losses", loss_name(self.spec))
         self.evaluator = plugins.load("robustvit.training.evaluators", evaluator_name(self.spec))
-        self.mixing = build_mixing(self.recipe, self.spec["dataset"]["num_classes"])
+        # The head may be larger than the data set has labels (the paper's nano models keep 1,000
+        # outputs on ImageNet-100); soft targets have to be as long as the logits.
+        self.mixing = build_mixing(self.recipe, self.spec["model"]["num_classes"])
         if self.recipe["batch_size"] % self.accumulation:
             raise UserError(
                 f"recipe.accumulation {self.accumulation} does not divide recipe.batch_size "

@@ -61,9 +61,9 @@ def _decays(schedule: dict, time: float) -> int:
 def epsilon_fraction(attack: dict, time: float) -> float:
     """ε at `time` epochs as a fraction of the final ε.
 
-    linear: (time - zero) / period from `epsilon_zero_epochs` on, 1 from the period
-    (`epsilon_warmup_epochs`) on; sine: the same edges with half a sine wave between. A period of
-    0 means no warm-up.
+    linear: 0 for the first `epsilon_zero_epochs`, then (time - zero) / period, and 1 from the
+    period (`epsilon_warmup_epochs`) on; sine: the same edges with half a sine wave between. A
+    period of 0 means no warm-up; the constant schedule knows neither of the two.
 
     Raises:
         UserError: for an unknown schedule.
@@ -72,9 +72,11 @@ def epsilon_fraction(attack: dict, time: float) -> float:
     period, zero = attack.get("epsilon_warmup_epochs") or 0, attack.get("epsilon_zero_epochs") or 0
     if name not in EPSILON_SCHEDULES:
         raise unknown_name("schedule", name, EPSILON_SCHEDULES, "recipe.attack.epsilon_schedule")
-    if name == "constant" or time >= period:
+    if name == "constant":
         return 1.0
-    if time < zero:
+    if time < zero:  # before the period is asked for: the released code does the same
         return 0.0
+    if time >= period:
+        return 1.0
     share = (time - zero) / period
     return share if name == "linear" else 0.5 * (1 + math.sin(math.pi * (share - 0.5)))

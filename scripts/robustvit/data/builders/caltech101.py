@@ -6,11 +6,14 @@ classes and files, so its split differs between machines. Here both are sorted f
 Options:
     classes: "present" (the categories in the archive, sorted; the default, and TFDS's 102 with the
         official archive), "official" (TFDS's 102 whatever is there) or a list of categories.
+    expected_counts: images by split; the complete archive has {train: {total: 3060, per_class: 30},
+        test: {total: 6084}}.
 """
 
 from __future__ import annotations
 
 import zipfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -18,10 +21,16 @@ import numpy as np
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.data.archives import readable, tar_files
-from robustvit.data.building import DatasetPlan, Example, check_options
+from robustvit.data.building import (
+    DatasetPlan,
+    Example,
+    check_expected_counts,
+    check_options,
+)
 from robustvit.data.package_files import package_file
 
 INNER = "caltech-101/101_ObjectCategories.tar.gz"
+SPLITS = ("train", "test")
 TRAIN_PER_CLASS = 30
 SEED = 1234
 
@@ -32,7 +41,7 @@ def plan(source: dict, options: dict) -> DatasetPlan:
     Raises:
         UserError: for unknown classes or a class with fewer than 30 images.
     """
-    check_options(options, {"classes"}, "caltech101")
+    check_options(options, {"classes", "expected_counts"}, "caltech101")
     archive = source["files"]["archive"]
     files = _files_by_category(archive)
     classes = _choose_classes(options.get("classes") or "present", files)
@@ -50,8 +59,18 @@ def plan(source: dict, options: dict) -> DatasetPlan:
                 split = "train" if f"{category}/{name}" in train else "test"
                 yield Example(split, f"{category}/{name}", labels[category], image.read())
 
-    total = sum(len(names) for category, names in files.items() if category in labels)
-    return DatasetPlan(classes, ["train", "test"], examples, total)
+    counts = _count(files, labels, train)
+    check_expected_counts(options, SPLITS, classes, counts)
+    return DatasetPlan(classes, list(SPLITS), examples, counts.total())
+
+
+def _count(files: dict[str, list[str]], labels: dict[str, int], train: set[str]) -> Counter:
+    return Counter(
+        ("train" if f"{category}/{name}" in train else "test", labels[category])
+        for category, names in files.items()
+        for name in names
+        if category in labels and name.endswith(".jpg")
+    )
 
 
 def _images(archive: Path) -> Iterator[tuple[PurePosixPath, object]]:

@@ -2,6 +2,8 @@
 
 Options:
     classes: "imagenet100", "imagenet1k" or a list of synsets. The sorted synsets are the labels.
+    expected_counts: images by split; all of ImageNet has {train: {total: 1281167},
+        validation: {total: 50000, per_class: 50}}, and any 100 classes 5,000 to validate.
 """
 
 from __future__ import annotations
@@ -13,8 +15,15 @@ from typing import IO
 
 from robustvit.core.errors import UserError
 from robustvit.data.archives import tar_files
-from robustvit.data.building import DatasetPlan, Example, check_options
+from robustvit.data.building import (
+    DatasetPlan,
+    Example,
+    check_expected_counts,
+    check_options,
+)
 from robustvit.data.imagenet_labels import choose_synsets, validation_synset
+
+SPLITS = ("train", "validation")
 
 
 def plan(source: dict, options: dict) -> DatasetPlan:
@@ -26,13 +35,14 @@ def plan(source: dict, options: dict) -> DatasetPlan:
     Raises:
         UserError: for unknown options or synsets, or if an archive is truncated.
     """
-    check_options(options, {"classes"}, "imagenet_classes")
+    check_options(options, {"classes", "expected_counts"}, "imagenet_classes")
     synsets = choose_synsets(options.get("classes") or "imagenet1k")
     labels = {synset: label for label, synset in enumerate(synsets)}
     train, val = source["files"]["train"], source["files"]["val"]
-    counts = Counter(synset for synset, _, _ in _training_files(train, labels))
+    counts = Counter(("train", labels[synset]) for synset, *_ in _training_files(train, labels))
     _require_all(train, labels, counts)
-    total = counts.total() + sum(1 for _ in _validation_files(val, labels))
+    counts.update(("validation", labels[synset]) for synset, *_ in _validation_files(val, labels))
+    check_expected_counts(options, SPLITS, synsets, counts)
 
     def examples() -> Iterator[Example]:
         for synset, name, image in _training_files(train, labels):
@@ -40,7 +50,7 @@ def plan(source: dict, options: dict) -> DatasetPlan:
         for synset, name, image in _validation_files(val, labels):
             yield Example("validation", name, labels[synset], image.read())
 
-    return DatasetPlan(synsets, ["train", "validation"], examples, total)
+    return DatasetPlan(synsets, list(SPLITS), examples, counts.total())
 
 
 def _training_files(path: Path, labels: dict[str, int]) -> Iterator[tuple[str, str, IO[bytes]]]:
@@ -62,7 +72,7 @@ def _validation_files(path: Path, labels: dict[str, int]) -> Iterator[tuple[str,
 
 
 def _require_all(path: Path, labels: dict[str, int], counts: Counter) -> None:
-    absent = sorted(set(labels) - set(counts))
+    absent = sorted(synset for synset, label in labels.items() if not counts["train", label])
     if absent:
         more = f" and {len(absent) - 1} more of the chosen classes" if absent[1:] else ""
         raise UserError(

@@ -3,10 +3,13 @@
 Options:
     classes: "present" (the species in the labels file; the default, and all 102 with the official
         files) or "official" (102 species whatever is there).
+    expected_counts: images by split; the official lists have {train: {total: 1020, per_class: 10},
+        validation: {total: 1020, per_class: 10}, test: {total: 6149}}.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -16,7 +19,12 @@ from scipy.io.matlab import MatReadError
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.data.archives import tar_files
-from robustvit.data.building import DatasetPlan, Example, check_options
+from robustvit.data.building import (
+    DatasetPlan,
+    Example,
+    check_expected_counts,
+    check_options,
+)
 
 SPECIES = 102
 SPLITS = {"trnid": "train", "valid": "validation", "tstid": "test"}
@@ -28,12 +36,15 @@ def plan(source: dict, options: dict) -> DatasetPlan:
     Raises:
         UserError: for unknown options, or if the files do not fit together.
     """
-    check_options(options, {"classes"}, "oxford_flowers102")
+    check_options(options, {"classes", "expected_counts"}, "oxford_flowers102")
     files = source["files"]
     species = _load(files["labels"], "labels")
     split_of = _split_of(files["splits"], len(species))
     numbers = _choose_species(options.get("classes") or "present", species)
     labels = {number: label for label, number in enumerate(numbers)}
+    classes = [f"species {number}" for number in numbers]
+    counts = Counter((split, labels[int(species[i - 1])]) for i, split in split_of.items())
+    check_expected_counts(options, list(SPLITS.values()), classes, counts)
 
     def examples() -> Iterator[Example]:
         missing = set(split_of)
@@ -49,7 +60,6 @@ def plan(source: dict, options: dict) -> DatasetPlan:
                 "but not in the archive. Expected the three official files."
             )
 
-    classes = [f"species {number}" for number in numbers]
     return DatasetPlan(classes, list(SPLITS.values()), examples, len(split_of))
 
 

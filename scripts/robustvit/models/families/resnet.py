@@ -53,6 +53,6 @@ def build(args: dict, num_classes: int, image_size: int, drop_path: float) -> nn
 
 def _use_small_stem(model: ResNet) -> None:
     width = model.conv1.out_channels
+    # With torch's initial weights, not timm's: the released code replaces the layer like this.
     model.conv1 = nn.Conv2d(3, width, kernel_size=3, stride=1, padding=1, bias=False)
-    nn.init.kaiming_normal_(model.conv1.weight, mode="fan_out", nonlinearity="relu")
     model.maxpool = nn.Identity()
