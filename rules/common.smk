@@ -2,21 +2,28 @@
 
 import os
 import sys
+from functools import cache
 from pathlib import Path
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from robustvit.config import inputs, reports, specs
+from robustvit.config.job_counts import shard_count
+from robustvit.config.published_links import check_published
 from robustvit.config.resolve import resolve
+from robustvit.core.cli import pack_spec
 from robustvit.core.errors import UserError
 from robustvit.core.sources import code_inputs
+from robustvit.reporting.published import Published
 
 
 def resolve_or_stop(settings):
     """Resolve the configuration; a mistake in it ends the run with its message alone."""
     try:
-        return resolve(settings)
+        resolved = resolve(settings)
+        check_published(resolved, Published.load(resolved["paths"]["published"]))
+        return resolved
     except UserError as error:
         raise WorkflowError(str(error)) from None
 
@@ -28,6 +35,7 @@ EXPERIMENTS = CONFIG["experiments"]
 STAND_IN = inputs.stand_in_datasets(CONFIG)
 
 
+@cache  # thousands of jobs share a few lists
 def code(script, *plugins):
     """The package files that a script needs, relative to the working directory."""
     own = str(SCRIPTS / script)
@@ -62,6 +70,11 @@ def manifest(dataset):
     return f"{R}/datasets/{dataset}/manifest.json"
 
 
+def monitored_manifest(wildcards):
+    """The manifest of the data set that a training is evaluated on between its epochs."""
+    return manifest(EXPERIMENTS[wildcards.experiment]["monitor_dataset"])
+
+
 def weights_of(kind, name):
     """The weights of an experiment or of a checkpoint."""
     folder = "train" if kind == "experiment" else "checkpoints"
@@ -79,16 +92,9 @@ def initial_weights(wildcards):
     return evaluated_weights(name) if kind == "experiment" else weights_of(kind, name)
 
 
-def shard_count(experiment, protocol):
-    """Shards of an evaluation: never more than there are images."""
-    count = CONFIG["protocols"][protocol].get("shards", 1)
-    images = specs.num_examples(CONFIG, experiment, protocol)
-    return min(count, images) if images else count
-
-
 def shard_files(wildcards):
     """The shards that a gathered evaluation is put together from."""
-    count = shard_count(wildcards.experiment, wildcards.protocol)
+    count = shard_count(CONFIG, wildcards.experiment, wildcards.protocol)
     folder = f"{R}/eval/{wildcards.experiment}/shards/{wildcards.protocol}"
     return [f"{folder}/{index}-of-{count}.parquet" for index in range(count)]
 

@@ -9,7 +9,7 @@ use rule pretrain_model as finetune_model with:
         script="scripts/train_model.py",
         code=train_code,
         dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["dataset"]),
-        eval_dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"]),
+        eval_dataset=monitored_manifest,
         init=initial_weights,
     log:
         f"{R}/logs/finetune_model/{{experiment}}.log",

@@ -12,7 +12,7 @@ rule pretrain_model:
         script="scripts/train_model.py",
         code=train_code,
         dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["dataset"]),
-        eval_dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"]),
+        eval_dataset=monitored_manifest,
     output:
         weights=f"{R}/train/{{experiment}}/weights.safetensors",
         metrics=f"{R}/train/{{experiment}}/metrics.csv",

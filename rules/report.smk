@@ -126,7 +126,7 @@ rule write_summary:
         mem_mb=1000,
         runtime=10,
     params:
-        spec=lambda wildcards: specs.to_json(reports.report_spec(CONFIG)),
+        spec=lambda wildcards: pack_spec(specs.to_json(reports.report_spec(CONFIG))),
         root=lambda wildcards: R,
     shell:
         "python {input.script}"
@@ -160,7 +160,7 @@ rule render_report:
         mem_mb=1000,
         runtime=10,
     params:
-        spec=lambda wildcards: specs.to_json(reports.report_spec(CONFIG)),
+        spec=lambda wildcards: pack_spec(specs.to_json(reports.report_spec(CONFIG))),
         root=lambda wildcards: R,
     shell:
         "python {input.script}"

@@ -24,6 +24,7 @@ rule evaluate:
 rule checkpoints:
     input:
         [weights_of("checkpoint", name) for name in CONFIG["checkpoints"]],
+        evaluations(inputs.checkpoint_experiments(CONFIG)),
 
 
 rule semantics:

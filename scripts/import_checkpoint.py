@@ -15,7 +15,7 @@ from robustvit.models.weights import load_weights, save_weights
 
 
 def parse_arguments() -> argparse.Namespace:
-    """Read the command line; the spec is {"checkpoint", "url", "sha256", "model"}."""
+    """Read the command line; the spec is {"checkpoint", "url", "sha256", "mirrors", "model"}."""
     parser = argparse.ArgumentParser(description=__doc__)
     add_spec_argument(parser)
     parser.add_argument("--output", type=Path, required=True, help="result: weights.safetensors")
@@ -27,7 +27,7 @@ def main() -> None:
     arguments = parse_arguments()
     spec = arguments.spec
     model = build_model(spec["model"])
-    with checkpoint_file(spec["url"], spec.get("sha256")) as path:
+    with checkpoint_file(spec["url"], spec.get("sha256"), spec.get("mirrors") or ()) as path:
         load_weights(model, path)
         metadata = {
             "format": "pt",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +87,9 @@ class PerturbationSet:
         place = {"shard": {"index": 0, "count": 1}}
         self.shard = load_shard({**spec, **place}, manifest, device)
         self.model = load_model(spec["model"], weights, device)
-        self.kept = choose_examples(len(self.shard.ids), spec["seed"])
+        wanted = [self.classes.index(name) for name in spec.get("show") or []]
+        labels = self.shard.labels.cpu().numpy()
+        self.kept = choose_examples(len(self.shard.ids), spec["seed"], labels, wanted)
         self.adversarial: dict[int, Tensor] = {}
 
     def plan(self) -> DatasetPlan:
@@ -135,10 +137,20 @@ class PerturbationSet:
         }  # fmt: skip
 
 
-def choose_examples(total: int, seed: int) -> list[int]:
-    """Pick the examples for figures: the same for every attacked model."""
+def choose_examples(
+    total: int, seed: int, labels: np.ndarray | None = None, wanted: Sequence[int] = ()
+) -> list[int]:
+    """Pick the examples for figures: the same for every attacked model.
+
+    Args:
+        total: examples in all.
+        seed: of the run.
+        labels: int64 [total], needed with `wanted`.
+        wanted: labels of which one example each is picked too, the first in this order.
+    """
     order = np.random.default_rng(derive_seed(seed, "perturbation examples")).permutation(total)
-    return sorted(order[:EXAMPLES].tolist())
+    firsts = [order[np.isin(labels[order], [label])][:1] for label in wanted]
+    return sorted({int(place) for part in (order[:EXAMPLES], *firsts) for place in part})
 
 
 def encode_png(image: np.ndarray) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from robustvit.config import specs
+from robustvit.config.references import table_experiments
 from robustvit.core.plugins import load
 from robustvit.data.archives import find_in_mirrors
 from robustvit.training.parts import plugin_modules
@@ -56,7 +57,7 @@ def table_inputs(config: Mapping, name: str) -> list[str]:
             for generator in analysis["generators"]
             for classifier in analysis["classifiers"]
         ]
-    return _evaluation_files(config, entry.get("rows", []), entry.get("columns", []))
+    return _evaluation_files(config, table_experiments(entry), entry.get("columns", []))
 
 
 def figure_inputs(config: Mapping, name: str, options: Mapping) -> list[str]:
@@ -85,7 +86,7 @@ def report_experiments(config: Mapping) -> list[str]:
     names = list(report["evaluations"])
     for table in report["tables"]:
         entry = config["tables"][table]
-        names += entry.get("rows", [])
+        names += table_experiments(entry)
         names += _semantics_experiments(config, entry.get("semantics"))
     for figure in report["figures"]:
         options = config["figures"][figure].get("options", {})
@@ -122,7 +123,8 @@ def report_datasets(config: Mapping) -> list[str]:
     found: dict[str, None] = {}
     for name in report_experiments(config):
         entry = config["experiments"][name]
-        found.update(dict.fromkeys(filter(None, (entry.get("dataset"), entry["eval_dataset"]))))
+        used = (entry.get("dataset"), entry["eval_dataset"], entry["monitor_dataset"])
+        found.update(dict.fromkeys(filter(None, used)))
     return list(found)
 
 
@@ -134,6 +136,12 @@ def report_trainings(config: Mapping, started: bool | None = None) -> list[str]:
         if config["experiments"][name]["recipe"]
         and started in (None, config["experiments"][name]["init"] is not None)
     ]
+
+
+def checkpoint_experiments(config: Mapping) -> list[str]:
+    """Experiments that evaluate the weights of others as they are."""
+    entries = config["experiments"].items()
+    return [name for name, entry in entries if "checkpoint" in (entry["weights"] or {})]
 
 
 def pretrained(config: Mapping) -> list[str]:

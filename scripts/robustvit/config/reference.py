@@ -39,10 +39,10 @@ def _entry_schema(section: Mapping, root: Mapping) -> Mapping | None:
 
 
 def _follow(schema: Mapping, root: Mapping) -> Mapping:
-    if "$ref" in schema:
-        target = root["$defs"][schema["$ref"].rsplit("/", 1)[-1]]
-        return {**target, **{k: v for k, v in schema.items() if k != "$ref"}}
-    return schema
+    if "$ref" not in schema:
+        return schema
+    target = _follow(root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], root)
+    return {**target, **{k: v for k, v in schema.items() if k != "$ref"}}
 
 
 def _table(schema: Mapping, root: Mapping) -> str:

@@ -82,9 +82,12 @@ def _check_experiment(config: Mapping, where: str, entry: Mapping) -> None:
         ("model", "models"),
         ("dataset", "datasets"),
         ("eval_dataset", "datasets"),
+        ("monitor_dataset", "datasets"),
     ):
         if entry.get(key):
             known(config, section, entry[key], f"{where}.{key}")
+    if entry["synthetic"]:
+        known(config, "datasets", entry["synthetic"]["dataset"], f"{where}.synthetic.dataset")
     for key in ("init", "weights"):
         for kind, name in (entry[key] or {}).items():
             known(config, f"{kind}s", name, f"{where}.{key}.{kind}")
@@ -148,9 +151,22 @@ def _check_semantics(config: Mapping, where: str, entry: Mapping) -> None:
 
 def _check_table(config: Mapping, where: str, entry: Mapping) -> None:
     _known_all(config, "protocols", entry.get("columns", []), f"{where}.columns")
-    _known_all(config, "experiments", entry.get("rows", []), f"{where}.rows")
+    _known_all(config, "experiments", table_experiments(entry), f"{where}.rows")
+    for row in quoted_rows(entry):
+        label = row["label"]
+        _known_all(config, "protocols", row["published"], f'{where}.rows "{label}".published')
     if entry.get("kind") == "semantics":
         known(config, "semantics", entry.get("semantics", ""), f"{where}.semantics")
+
+
+def table_experiments(entry: Mapping) -> list[str]:
+    """Experiments among the rows of a table."""
+    return [row for row in entry.get("rows", []) if isinstance(row, str)]
+
+
+def quoted_rows(entry: Mapping) -> list[Mapping]:
+    """Rows of a table that quote published numbers only."""
+    return [row for row in entry.get("rows", []) if not isinstance(row, str)]
 
 
 def _check_target_names(config: Mapping) -> None:

@@ -33,18 +33,34 @@ def table_spec(config: Mapping, name: str) -> dict:
     if common["kind"] == "semantics":
         return common | _semantics_table(config, entry)
     columns = entry.get("columns", [])
-    rows = [_row(config, row, columns) for row in entry.get("rows", [])]
+    rows = [_row(config, name, row, columns) for row in entry.get("rows", [])]
     return common | {"columns": [column(config, c) for c in columns], "rows": rows}
 
 
-def _row(config: Mapping, name: str, columns: list[str]) -> dict:
-    entry = config["experiments"][name]
+def _row(config: Mapping, table: str, row: str | Mapping, columns: list[str]) -> dict:
+    quoted = not isinstance(row, str)
+    entry = row if quoted else config["experiments"][row]
     return {
-        "experiment": name,
+        "experiment": None if quoted else row,
         "label": entry["label"],
-        "published": {key: value for key, value in entry["published"].items() if key in columns},
-        "published_label": entry["published_label"],
+        "published": {
+            protocol: quoted_key(keys, table, config["tables"][table].get("prefer"))
+            for protocol, keys in entry["published"].items()
+            if protocol in columns
+        },
+        "published_label": entry.get("published_label", ""),
     }
+
+
+def quoted_key(keys: str | list[str], table: str, prefer: str | None = None) -> str:
+    """The key of a published number that a table shows, where it stands in several places.
+
+    A table takes the number with the start `prefer`, else the thesis' number of the same table,
+    else the first one.
+    """
+    keys = [keys] if isinstance(keys, str) else keys
+    start = f"{prefer or f'thesis.{table}'}."
+    return next((key for key in keys if key.startswith(start)), keys[0])
 
 
 def _semantics_table(config: Mapping, entry: Mapping) -> dict:
@@ -114,7 +130,34 @@ def report_spec(config: Mapping) -> dict:
         "datasets": {name: _dataset(config, name) for name in datasets},
         "protocols": {name: config["protocols"][name] for name in shown},
         "semantics": _semantics(config),
+        "differences": report_differences(config, experiments),
     }
+
+
+def report_differences(config: Mapping, experiments: list[str]) -> list[dict]:
+    """The contradictions between the sources, with the settings of these experiments they change.
+
+    Returns:
+        The entries of `differences` as written, each with its `settings`: [{"where", "key",
+        "code", "thesis"}].
+    """
+    used = {f"experiments.{name}" for name in experiments}
+    entries = [config["experiments"][name] for name in experiments]
+    used |= {f"recipes.{entry['recipe_name']}" for entry in entries}
+    used |= {f"models.{entry['model']}" for entry in entries if entry.get("model")}
+    used |= {f"semantics.{name}" for name in config["semantics"]}
+    shown = [found for found in config["differences"] if found["where"] in used]
+    return [
+        {
+            **{key: entry.get(key) for key in ("item", "about", "thesis", "code", "handled")},
+            "settings": [
+                {key: found[key] for key in ("where", "key", "code", "thesis")}
+                for found in shown
+                if entry["item"] in found["items"]
+            ],
+        }
+        for entry in config["contradictions"]
+    ]
 
 
 def _dataset(config: Mapping, name: str) -> dict:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping
 
+from robustvit.config.follow import SIDES, choose_side, find_differences
 from robustvit.config.merge import deep_merge
 from robustvit.config.references import check_references
 from robustvit.config.schema import validate_schema
+from robustvit.config.sweeps import expand_sweeps
 from robustvit.core.errors import UserError, unknown_name
 
 DEFAULTS = {
     "title": "Adversarially robust Vision Transformers",
     "follow": "code",
+    "differences": [],
     "paths": {"results": "results", "mirror": ["mirror"], "published": "reports/published.csv"},
     "compute": {"device": "auto", "threads": 1, "batch_size": 64, "workers": 0},
     "report": {"evaluations": [], "notes": []},
@@ -23,28 +25,45 @@ SECTIONS = ("stand_ins", "checkpoints", "sweeps", "semantics", "gradients", "tab
 def resolve(config: Mapping) -> dict:
     """Validate `config` and return it with every recipe and experiment written out in full.
 
-    The steps are: schema, defaults, recipes (`extends`, `follow`), sweeps, experiments (recipe
-    embedded, `overrides` applied), references between the sections. Nothing given is changed.
+    The steps are: schema, defaults, sweeps, then for both sides of `follow` recipes (`extends`),
+    models, semantics and experiments (recipe embedded, `overrides` applied), and at last the
+    references between the sections. The side that is not followed only shows in `differences`,
+    where each contradiction between the sources gets the `settings` in which the sides differ.
+    Nothing given is changed.
 
     Raises:
         UserError: on the first step that finds a mistake, naming the key.
     """
     validate_schema(dict(config))
-    resolved = deep_merge(DEFAULTS, {name: {} for name in SECTIONS}, config)
-    resolved["recipes"] = {
-        name: resolve_recipe(name, resolved["recipes"], resolved["follow"])
-        for name in resolved["recipes"]
-    }
-    written = {**resolved["experiments"], **expand_sweeps(resolved["sweeps"])}
-    resolved["experiments"] = {
-        name: resolve_experiment(name, entry, resolved) for name, entry in written.items()
-    }
+    merged = deep_merge(DEFAULTS, {name: {} for name in SECTIONS}, config)
+    expanded = expand_sweeps(merged["sweeps"], merged["experiments"])
+    merged["experiments"] = {**merged["experiments"], **expanded}
+    sides = {side: _resolve_side(merged, side) for side in SIDES}
+    resolved = {**merged, **sides[merged["follow"]]}
     check_references(resolved)
+    resolved["contradictions"] = merged["differences"]
+    resolved["differences"] = find_differences(
+        sides["code"], sides["thesis"], merged["differences"]
+    )
     return resolved
 
 
-def resolve_recipe(name: str, recipes: Mapping, follow: str, seen: tuple[str, ...] = ()) -> dict:
-    """Return the recipe with what it `extends`, and the thesis' values where those are followed.
+def _resolve_side(merged: Mapping, side: str) -> dict:
+    """The sections that depend on `follow`."""
+    recipes = {name: resolve_recipe(name, merged["recipes"], side) for name in merged["recipes"]}
+    chosen = {
+        section: {name: choose_side(entry, side) for name, entry in merged[section].items()}
+        for section in ("models", "semantics", "experiments")
+    }
+    chosen["experiments"] = {
+        name: resolve_experiment(name, entry, recipes, merged["seed"])
+        for name, entry in chosen["experiments"].items()
+    }
+    return {"recipes": recipes, **chosen}
+
+
+def resolve_recipe(name: str, recipes: Mapping, side: str, seen: tuple[str, ...] = ()) -> dict:
+    """Return the recipe with what it `extends`, and the thesis' values on that side.
 
     Raises:
         UserError: for an unknown parent or a recipe that extends itself.
@@ -53,62 +72,43 @@ def resolve_recipe(name: str, recipes: Mapping, follow: str, seen: tuple[str, ..
         raise unknown_name("recipe", name, recipes, f"recipes.{seen[-1]}.extends" if seen else "")
     if name in seen:
         raise UserError(f"recipes.{name}.extends: {' → '.join((*seen, name))} is a circle.")
-    own = dict(recipes[name])
+    own = choose_side(recipes[name], side)
     parent = own.pop("extends", None)
-    thesis = own.pop("thesis", None)
-    if follow != "thesis":
-        thesis = None
-    base = resolve_recipe(parent, recipes, follow, (*seen, name)) if parent else {}
-    return deep_merge(base, own, thesis)
+    base = resolve_recipe(parent, recipes, side, (*seen, name)) if parent else {}
+    return deep_merge(base, own)
 
 
-def expand_sweeps(sweeps: Mapping) -> dict[str, dict]:
-    """Return one experiment for each combination of the axes' values of each sweep.
-
-    An experiment's name is the sweep's name and the values' names joined by underscores; the
-    values' names follow the label in brackets.
-    """
-    found = {}
-    for sweep, entry in sweeps.items():
-        axes = [list(values.items()) for values in entry["axes"].values()]
-        for combination in itertools.product(*axes):
-            names = [str(name) for name, _ in combination]
-            merged = deep_merge(entry["experiment"], *(part for _, part in combination))
-            merged["label"] = f"{merged.get('label', sweep)} [{', '.join(names)}]"
-            found["_".join([sweep, *names])] = merged
-    return found
-
-
-def resolve_experiment(name: str, entry: Mapping, config: Mapping) -> dict:
+def resolve_experiment(name: str, entry: Mapping, recipes: Mapping, seed: int) -> dict:
     """Return the experiment with all keys set, its recipe embedded and `overrides` applied.
 
     Raises:
         UserError: if the recipe is unknown, or if neither a recipe nor weights are given.
     """
-    own = deep_merge(
-        entry, entry.get("thesis") if config["follow"] == "thesis" else None, {"thesis": None}
-    )
-    del own["thesis"]
     where = f"experiments.{name}"
-    _check_kind(own, where)
+    _check_kind(entry, where)
     full = {
         "name": name,
         "threat": None,
         "init": None,
         "weights": None,
+        "synthetic": None,
         "patch_size": None,
         "evaluate": [],
         "eval_examples": {},
-        "seed": config["seed"],
+        "seed": seed,
         "priority": 0,
-        "published": {},
         "published_label": "",
         "source": "",
-        **own,
+        **entry,
     }
-    full["recipe_name"] = own.get("recipe")
-    full["recipe"] = _embedded_recipe(own, config["recipes"], where)
-    full.setdefault("eval_dataset", own.get("dataset"))
+    full["published"] = {
+        protocol: [keys] if isinstance(keys, str) else keys
+        for protocol, keys in entry.get("published", {}).items()
+    }
+    full["recipe_name"] = entry.get("recipe")
+    full["recipe"] = _embedded_recipe(entry, recipes, where)
+    full.setdefault("eval_dataset", entry.get("dataset"))
+    full.setdefault("monitor_dataset", full["eval_dataset"])
     full.setdefault("eval_threat", full["threat"])
     full.pop("overrides", None)
     return full

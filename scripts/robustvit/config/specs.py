@@ -20,16 +20,30 @@ def to_json(spec: Mapping) -> str:
 
 
 def dataset_spec(
-    config: Mapping, name: str, split: str, num_examples: int | None = None, stand_in: bool = False
+    config: Mapping,
+    name: str,
+    split: str,
+    num_examples: int | None = None,
+    stand_in: bool = False,
+    crop_pct: float | None = None,
 ) -> dict:
-    """What a reader of `split` of the data set needs; `num_examples` picks a balanced part."""
+    """What a reader of `split` of the data set needs.
+
+    Args:
+        config: resolved configuration.
+        name: of the data set.
+        split: of the data set.
+        num_examples: picks a balanced part.
+        stand_in: whether the set is built from a stand-in archive.
+        crop_pct: the model's own, instead of the data set's.
+    """
     entry = config["datasets"][name]
     return {
         "name": name,
         "split": split,
         "num_classes": entry["num_classes"],
         "image_size": entry["image_size"],
-        "crop_pct": entry.get("crop_pct", 1.0),
+        "crop_pct": crop_pct or entry.get("crop_pct", 1.0),
         "interpolation": entry.get("interpolation", "bicubic"),
         "num_examples": num_examples,
         "stand_in": stand_in,
@@ -43,6 +57,13 @@ def weights_owner(config: Mapping, name: str) -> tuple[str, str]:
         return "experiment", name
     kind, source = next(iter(entry["weights"].items()))
     return (kind, source) if kind == "checkpoint" else weights_owner(config, source)
+
+
+def model_crop(config: Mapping, name: str) -> float | None:
+    """The `crop_pct` that the experiment's model is evaluated with, if it has its own."""
+    kind, owner = weights_owner(config, name)
+    entry = config["checkpoints" if kind == "checkpoint" else "experiments"][owner]
+    return entry.get("crop_pct") or config["models"][entry["model"]].get("crop_pct")
 
 
 def model_spec(config: Mapping, name: str) -> dict:
@@ -67,7 +88,13 @@ def checkpoint_model(config: Mapping, name: str) -> dict:
     """The architecture of an entry of `checkpoints`."""
     entry = config["checkpoints"][name]
     dataset = config["datasets"][entry["dataset"]]
-    return _model(config, entry["model"], dataset, normalization=entry.get("normalization"))
+    return _model(
+        config,
+        entry["model"],
+        dataset,
+        patch_size=entry.get("patch_size"),
+        normalization=entry.get("normalization"),
+    )
 
 
 def _model(
@@ -105,7 +132,7 @@ def train_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict
     """Everything that decides the weights of experiment `name`, and nothing else."""
     entry = config["experiments"][name]
     recipe = {key: value for key, value in entry["recipe"].items() if key != "normalization"}
-    evaluated = config["datasets"][entry["eval_dataset"]]
+    monitored = entry["monitor_dataset"]
     split = config["datasets"][entry["dataset"]]["train_split"]
     if split is None:
         raise UserError(
@@ -119,11 +146,13 @@ def train_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict
         ),
         "eval_dataset": dataset_spec(
             config,
-            entry["eval_dataset"],
-            evaluated["eval_split"],
+            monitored,
+            config["datasets"][monitored]["eval_split"],
             recipe["evaluate_examples"],
-            stand_in[entry["eval_dataset"]],
+            stand_in[monitored],
+            model_crop(config, name),
         ),
+        "synthetic": entry["synthetic"],
         "model": {**model_spec(config, name), "drop_path": recipe["drop_path"]},
         "recipe": recipe,
         "threat": entry["threat"],
@@ -161,6 +190,7 @@ def gather_spec(config: Mapping, name: str, protocol: str, stand_in: Mapping[str
             dataset["eval_split"],
             num_examples(config, name, protocol),
             stand_in[entry["eval_dataset"]],
+            model_crop(config, name),
         ),
         "seed": entry["seed"],
     }
@@ -193,7 +223,9 @@ def perturb_spec(config: Mapping, name: str, generator: str, stand_in: Mapping[s
             dataset["eval_split"],
             entry.get("num_examples"),
             stand_in[entry["dataset"]],
+            model_crop(config, generator),
         ),
+        "show": entry.get("show", []),
         "model": model_spec(config, generator),
         "sign": entry.get("sign", "minus"),
         "seed": config["seed"],
@@ -243,5 +275,6 @@ def checkpoint_spec(config: Mapping, name: str) -> dict:
         "checkpoint": name,
         "url": entry["url"],
         "sha256": entry.get("sha256"),
+        "mirrors": config["paths"]["mirror"],
         "model": checkpoint_model(config, name),
     }

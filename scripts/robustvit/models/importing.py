@@ -8,30 +8,44 @@ import shutil
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import sha256
 
-EXAMPLE = '"package:pyautoattack/examples/model_test.pt" or "file:/data/weights.safetensors"'
+EXAMPLE = '"mirror:xcit_s12_imagenet_eps4.pth.tar" or "file:/data/weights.safetensors"'
+FOLDER = "checkpoints"
 TIMEOUT_SECONDS = 60
 
 
 @contextlib.contextmanager
-def checkpoint_file(url: str, expected_sha256: str | None) -> Iterator[Path]:
+def checkpoint_file(
+    url: str, expected_sha256: str | None, mirrors: Iterable[str] = ()
+) -> Iterator[Path]:
     """Yield a local file with the bytes that `url` names.
 
     Args:
-        url: "package:<package>/<path in it>", "file:<path>" or an https address.
+        url: "mirror:<file>", "package:<package>/<path in it>", "file:<path>" or an https address,
+            which is only asked if no mirror holds a file of its last part's name.
         expected_sha256: 64 hexadecimal digits, or None to skip the check.
+        mirrors: folders that are searched, and their subfolder `checkpoints` before them.
 
     Raises:
         UserError: if there is no such file, or its hash is another one.
     """
     scheme, _, rest = url.partition(":")
     with contextlib.ExitStack() as stack:
-        if scheme == "package":
+        found = _find_in_mirrors(Path(rest).name, mirrors)
+        if scheme in ("mirror", "https") and found is not None:
+            path = found
+        elif scheme == "mirror":
+            raise UserError(
+                f"checkpoint {url}: {rest} is in none of the folders of `paths.mirror` "
+                f"({', '.join(mirrors) or 'none'}). Download it (`origin` in the configuration says "
+                f"where) and put it into mirror/{FOLDER}/ under this name."
+            )
+        elif scheme == "package":
             path = _package_file(rest)
         elif scheme == "file":
             path = Path(rest)
@@ -43,6 +57,11 @@ def checkpoint_file(url: str, expected_sha256: str | None) -> Iterator[Path]:
             raise UserError(f"checkpoint {url}: there is no file {path}")
         _check_hash(path, url, expected_sha256)
         yield path
+
+
+def _find_in_mirrors(name: str, mirrors: Iterable[str]) -> Path | None:
+    places = (folder / name for mirror in mirrors for folder in (Path(mirror) / FOLDER, Path(mirror)))
+    return next((path for path in places if path.is_file()), None)
 
 
 def _package_file(name: str) -> Path:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from robustvit.core.errors import UserError
 from robustvit.core.files import read_json, sha256
 from robustvit.training.datasets import open_data
 from robustvit.training.devices import Device
@@ -33,6 +34,21 @@ def hash_inputs(dataset: Path, eval_dataset: Path, init_weights: Path | None) ->
         "evaluation": read_json(eval_dataset)["sha256"],
         "init": None if init_weights is None else sha256(init_weights),
     }
+
+
+def refuse_unsupported(spec: dict) -> None:
+    """Stop before anything is read if the spec asks for what no training here can do yet.
+
+    Raises:
+        UserError: for synthetic images, which can be planned but not yet mixed into batches.
+    """
+    synthetic = spec.get("synthetic")
+    if synthetic:
+        raise UserError(
+            f"experiments.{spec['experiment']}.synthetic: training cannot mix in the synthetic "
+            f"images of {synthetic['dataset']} yet. Set `synthetic: null` to train without them, "
+            "or leave this experiment out, for instance with another target."
+        )
 
 
 def run_job(
@@ -67,6 +83,7 @@ def run_job(
         UserError: for anything that the user can put right.
         Interrupted: after SIGTERM or SIGUSR1; the state is saved.
     """
+    refuse_unsupported(spec)
     inputs = hash_inputs(dataset, eval_dataset, init_weights)
     folder = work_dir / job_key(spec, inputs)
     with exclusive_lock(folder / "lock"):

@@ -91,6 +91,56 @@ CASES = {
         {"label": "New", "model": "xcit_demo_p8", "dataset": "cifar10"},
         ["experiments.new", "recipe: light"],
     ),
+    "unknown set of synthetic images": (
+        f"{LIGHT}/synthetic",
+        {"dataset": "cifar_dppm", "ratio": 0.5},
+        ["experiments.demo_light.synthetic.dataset", 'Did you mean "cifar_ddpm"?'],
+    ),
+    "share of synthetic images in percent": (
+        f"{LIGHT}/synthetic",
+        {"dataset": "cifar_ddpm", "ratio": 50},
+        ["experiments.demo_light.synthetic", "50"],
+    ),
+    "unknown set between epochs": (
+        f"{LIGHT}/monitor_dataset",
+        "cifar01",
+        ["experiments.demo_light.monitor_dataset", 'Did you mean "cifar10"?'],
+    ),
+    "misspelt key in a thesis part": (
+        "experiments/xcit_m12_light/thesis/override",
+        {},
+        ["experiments.xcit_m12_light.thesis.override: unknown key", '"overrides"'],
+    ),
+    "misspelt key in a sweep": (
+        "sweeps/weight_decay/axes/weight_decay/0/overides",
+        {},
+        ["sweeps.weight_decay.axes.weight_decay.0.overides: unknown key", '"overrides"'],
+    ),
+    "cell that is no combination": (
+        "sweeps/weight_decay/cells/0.05_adverserial",
+        {"seed": 1},
+        ["sweeps.weight_decay.cells", 'Did you mean "0.05_adversarial"?'],
+    ),
+    "sweep over nothing": (
+        "sweeps/weight_decay/axes",
+        {},
+        ["sweeps.weight_decay.axes", "Axis to its values"],
+    ),
+    "address of an unknown kind": (
+        "checkpoints/cifar10_resnet18/url",
+        "ftp://example.org/model.pth",
+        ["checkpoints.cifar10_resnet18.url", "mirror:xcit_s12_imagenet_eps4.pth.tar"],
+    ),
+    "quoted row of an unknown protocol": (
+        "tables/table5/rows",
+        [{"label": "Others", "published": {"autoatack": "x"}}],
+        ['tables.table5.rows "Others".published', 'Did you mean "autoattack"?'],
+    ),
+    "contradiction that says neither what it chooses nor what is done": (
+        "differences",
+        [{"item": 1, "about": "x", "thesis": "y", "code": "z"}],
+        ["differences.0"],
+    ),
     "both recipe and weights": (
         f"{LIGHT}/weights",
         {"checkpoint": "cifar10_resnet18"},
@@ -138,6 +188,12 @@ def test_recipe_that_extends_itself(demo):
 def test_table_with_the_name_of_a_rule(demo):
     demo["tables"]["evaluate_model"] = demo["tables"]["demo_recipes"]
     with pytest.raises(UserError, match=r"tables\.evaluate_model"):
+        resolve(demo)
+
+
+def test_sweep_with_the_name_of_an_experiment(demo):
+    demo["experiments"]["weight_decay_0.05_standard"] = demo["experiments"]["demo_light"]
+    with pytest.raises(UserError, match=r"sweeps\.weight_decay: expands to weight_decay_0\.05"):
         resolve(demo)
 
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from robustvit.config import inputs, reports, specs
+from robustvit.config.follow import unequal
 from robustvit.config.merge import deep_merge
 from robustvit.config.resolve import resolve
 
@@ -36,34 +37,51 @@ def test_recipes_inherit_key_by_key(config):
 def test_follow_thesis_changes_only_what_the_thesis_says(demo):
     code = resolve(demo)["recipes"]["light"]
     thesis = resolve({**demo, "follow": "thesis"})["recipes"]["light"]
-    assert thesis["schedule"]["min_lr"] == 5e-5
-    assert code["schedule"]["min_lr"] == 1e-5
-    assert {k: v for k, v in code.items() if k != "schedule"} == {
-        k: v for k, v in thesis.items() if k != "schedule"
-    }
+    assert list(unequal(code, thesis)) == [
+        ("drop_path", 0.05, 0.1),
+        ("schedule.warmup_epochs", 10, 5),
+        ("schedule.warmup_lr", 1e-6, 5e-6),
+        ("schedule.min_lr", 1e-5, 5e-5),
+        ("attack.step_factor", 1.5, 1.1),
+    ]
 
 
 def test_sweep_makes_every_combination(demo):
-    demo["sweeps"] = {
-        "decay": {
-            "experiment": demo["experiments"]["demo_light"],
-            "axes": {
-                "weight_decay": {
-                    "0.1": {"overrides": {"optimizer": {"weight_decay": 0.1}}},
-                    "0.2": {"overrides": {"optimizer": {"weight_decay": 0.2}}},
-                },
-                "epsilon": {
-                    "eps2": {"threat": {"epsilon_255": 2}},
-                    "eps4": {"threat": {"epsilon_255": 4}},
-                },
+    demo["sweeps"]["decay"] = {
+        "experiment": demo["experiments"]["demo_light"],
+        "axes": {
+            "weight_decay": {
+                "0.1": {"overrides": {"optimizer": {"weight_decay": 0.1}}},
+                "0.2": {"overrides": {"optimizer": {"weight_decay": 0.2}}},
             },
-        }
+            "epsilon": {
+                "eps2": {"threat": {"epsilon_255": 2}},
+                "eps4": {"threat": {"epsilon_255": 4}},
+            },
+        },
     }
     found = resolve(demo)["experiments"]
     entry = found["decay_0.2_eps2"]
     assert entry["recipe"]["optimizer"]["weight_decay"] == 0.2
     assert entry["threat"] == {"norm": "linf", "epsilon_255": 2}
     assert sum(name.startswith("decay_") for name in found) == 4
+
+
+def test_labels_and_cells_of_a_sweep(demo):
+    demo["sweeps"]["decay"] = {
+        "experiment": {**demo["experiments"]["demo_light"], "label": "Decay"},
+        "axes": {
+            "weight_decay": {"0.1": {}, "0.2": {"label": "more"}},
+            "training": {"plain": {"label": ""}, "odd": {"label": "odd"}},
+        },
+        "cells": {"0.2_odd": {"seed": 7, "published": {"clean": "a"}}},
+    }
+    found = resolve(demo)["experiments"]
+    assert found["decay_0.1_plain"]["label"] == "Decay [0.1]"
+    assert found["decay_0.2_odd"]["label"] == "Decay [more, odd]"
+    assert found["decay_0.2_odd"]["seed"] == 7
+    assert found["decay_0.2_odd"]["published"]["clean"] == ["a"]
+    assert found["decay_0.1_odd"]["seed"] == 42
 
 
 def test_training_is_told_nothing_of_labels_tables_or_other_experiments(demo, stand_in):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
-from robustvit.data import download, npm
+from robustvit.data import cifar_batches, download, npm
 from robustvit.data.download import DownloadError
 from robustvit.data.sources import caltech101, cifar10, imagenet
 from robustvit.data.tar_writing import add_bytes, open_tar, open_tgz
@@ -161,7 +161,7 @@ def test_batches_as_python_2_pickled_them_are_read():
         b"\x89U\x06\x01\x02\x03\xfd\xfe\xfftb"
     )
     stream = b"\x80\x02}(U\x04data" + array + b"U\x06labels](K\x06K\x09eu."
-    batch = cifar10._ArraysOnly(io.BytesIO(stream), encoding="bytes").load()
+    batch = cifar_batches._ArraysOnly(io.BytesIO(stream), encoding="bytes").load()
     assert batch[b"data"].tolist() == [[1, 2, 3], [253, 254, 255]]
     assert batch[b"labels"] == [6, 9]
 

