@@ -54,8 +54,10 @@ def attack_images(
         raise UserError(
             f'recipe.attack.name: "{settings.name}" cannot be used in training; use "pgd"'
         )
-    if options.get("reference") is not None:
-        options["loss"] = "kl"
+    # Only TRADES has a reference: an attack that does not know it serves every other loss.
+    reference = options.pop("reference", None)
+    if reference is not None:
+        options |= {"loss": "kl", "reference": reference}
     with attack_mode(model, settings.mode):
         return perturb(
             model, images, labels, epsilon=settings.epsilon, norm=settings.norm,
