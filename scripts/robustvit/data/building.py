@@ -13,7 +13,9 @@ from PIL import Image, UnidentifiedImageError
 
 from robustvit.core.errors import UserError, unknown_name
 
-COUNTS_EXAMPLE = "expected_counts: {train: {total: 3060, per_class: 30}, test: {total: 6084}}"
+COUNTS_EXAMPLE = (
+    '"expected_counts: official", or "expected_counts: {train: {total: 3060, per_class: 30}}"'
+)
 
 
 class Example(NamedTuple):
@@ -84,7 +86,7 @@ def check_options(options: dict, known: set[str], builder: str) -> None:
 
 
 def check_expected_counts(
-    options: dict, splits: Sequence[str], classes: Sequence[str], counts: Counter
+    options: dict, official: dict, splits: Sequence[str], classes: Sequence[str], counts: Counter
 ) -> None:
     """Compare the plan with the option `expected_counts`, before anything is written.
 
@@ -93,7 +95,9 @@ def check_expected_counts(
 
     Args:
         options: of the builder; {"expected_counts": {"train": {"total": 3060, "per_class": 30}}},
-            where both numbers are optional. Without the option nothing is checked.
+            where both numbers are optional, or {"expected_counts": "official"}. Without the
+            option nothing is checked.
+        official: what "official" stands for.
         splits: the splits of the set.
         classes: names in label order.
         counts: number of images by (split, label).
@@ -101,7 +105,13 @@ def check_expected_counts(
     Raises:
         UserError: naming the split, or the first class, whose number is another one.
     """
-    for split, expected in (options.get("expected_counts") or {}).items():
+    chosen = options.get("expected_counts") or {}
+    chosen = official if chosen == "official" else chosen
+    if not isinstance(chosen, dict):
+        raise UserError(
+            f"options.expected_counts: {chosen!r} is not understood. Example: {COUNTS_EXAMPLE}"
+        )
+    for split, expected in chosen.items():
         where = f"options.expected_counts.{split}"
         if split not in splits:
             raise unknown_name("split", split, splits, where)
