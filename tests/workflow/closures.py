@@ -54,7 +54,7 @@ def weights(config: Mapping, name: str) -> str:
 
 
 def _start(config: Mapping, start: Mapping) -> str:
-    (kind, name), = start.items()
+    ((kind, name),) = start.items()
     if kind == "checkpoint":
         return f"checkpoints/{name}/weights.safetensors"
     return weights(config, name)

@@ -12,6 +12,8 @@ ONCE = ("write_summary", "render_report", "render_html")
 def shard_count(config: Mapping, name: str, protocol: str) -> int:
     """Jobs that an evaluation is divided over: never more than there are images."""
     count = config["protocols"][protocol].get("shards", 1)
+    if isinstance(count, Mapping):
+        count = count.get(config["experiments"][name]["eval_dataset"], count["default"])
     images = specs.num_examples(config, name, protocol)
     return min(count, images) if images else count
 

@@ -45,6 +45,8 @@ def check_references(config: Mapping) -> None:
         _check_experiment(config, f"experiments.{name}", experiment)
     _check_cycles(config["experiments"])
     check_plugins(config)
+    for name, entry in config["protocols"].items():
+        _check_shards(config, f"protocols.{name}.shards", entry.get("shards"))
     for name, entry in config["semantics"].items():
         _check_semantics(config, f"semantics.{name}", entry)
     for name, entry in config["gradients"].items():
@@ -138,6 +140,12 @@ def _check_cycles(experiments: Mapping) -> None:
 def parent(experiment: Mapping) -> str | None:
     """Name of the experiment that the weights come from, if they come from one."""
     return (experiment["init"] or experiment["weights"] or {}).get("experiment")
+
+
+def _check_shards(config: Mapping, where: str, shards: int | Mapping | None) -> None:
+    if isinstance(shards, Mapping):
+        names = [name for name in shards if name != "default"]
+        _known_all(config, "datasets", names, where)
 
 
 def _check_semantics(config: Mapping, where: str, entry: Mapping) -> None:

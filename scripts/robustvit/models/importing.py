@@ -60,7 +60,9 @@ def checkpoint_file(
 
 
 def _find_in_mirrors(name: str, mirrors: Iterable[str]) -> Path | None:
-    places = (folder / name for mirror in mirrors for folder in (Path(mirror) / FOLDER, Path(mirror)))
+    places = (
+        folder / name for mirror in mirrors for folder in (Path(mirror) / FOLDER, Path(mirror))
+    )
     return next((path for path in places if path.is_file()), None)
 
 

@@ -1,5 +1,8 @@
 """The project's own configuration, as Snakemake merges it."""
 
+import copy
+from functools import cache
+
 import pytest
 import yaml
 
@@ -9,8 +12,13 @@ from robustvit.core.sources import SCRIPTS
 ROOT = SCRIPTS.parent
 
 
-def read(name):
+@cache
+def _parse(name):
     return yaml.safe_load((ROOT / name).read_text(encoding="utf-8"))
+
+
+def read(name):
+    return copy.deepcopy(_parse(name))
 
 
 @pytest.fixture

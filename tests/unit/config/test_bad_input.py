@@ -141,6 +141,11 @@ CASES = {
         [{"item": 1, "about": "x", "thesis": "y", "code": "z"}],
         ["differences.0"],
     ),
+    "shards of an unknown set": (
+        "protocols/autoattack/shards",
+        {"imagenet_rb5": 20, "default": 40},
+        ["protocols.autoattack.shards", 'Did you mean "imagenet_rb5k"?'],
+    ),
     "both recipe and weights": (
         f"{LIGHT}/weights",
         {"checkpoint": "cifar10_resnet18"},

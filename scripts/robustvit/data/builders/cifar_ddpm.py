@@ -23,8 +23,6 @@ def plan(source: dict, options: dict) -> DatasetPlan:
 
     def examples() -> Iterator[Example]:
         for index, label in enumerate(labels):
-            yield Example(
-                "train", f"cifar_ddpm/{index:08d}", int(label), encode_png(images[index])
-            )
+            yield Example("train", f"cifar_ddpm/{index:08d}", int(label), encode_png(images[index]))
 
     return DatasetPlan(list(CIFAR10_CLASSES), ["train"], examples, len(labels), encoding="png")
