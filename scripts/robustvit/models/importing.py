@@ -42,8 +42,8 @@ def checkpoint_file(
         elif scheme == "mirror":
             raise UserError(
                 f"checkpoint {url}: {rest} is in none of the folders of `paths.mirror` "
-                f"({', '.join(mirrors) or 'none'}). Download it (`origin` in the configuration says "
-                f"where) and put it into mirror/{FOLDER}/ under this name."
+                f"({', '.join(mirrors) or 'none'}). Download it (`origin` in the configuration "
+                f"says where) and put it into mirror/{FOLDER}/ under this name."
             )
         elif scheme == "package":
             path = _package_file(rest)
