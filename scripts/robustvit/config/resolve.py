@@ -100,7 +100,6 @@ def resolve_experiment(name: str, entry: Mapping, config: Mapping) -> dict:
         "evaluate": [],
         "eval_examples": {},
         "seed": config["seed"],
-        "priority": 0,
         "published": {},
         "published_label": "",
         "source": "",
