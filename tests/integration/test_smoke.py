@@ -1,11 +1,17 @@
 """The whole pipeline at its smallest: to a PDF whose text is checked, and reruns that are right."""
 
 import json
-import shutil
+import os
+import signal
 import subprocess
+import sys
+import time
 
 import pytest
 from pypdf import PdfReader
+
+from tests.integration.conftest import SMOKE
+from tests.workflow.conftest import environment
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("smoke")]
 
@@ -149,25 +155,38 @@ def test_edit_in_autoattack_retrains_nothing(smoke, edited):
     assert not {job[0] for job in jobs} & {"pretrain_model", "finetune_model"}
 
 
-def test_killed_run_goes_on_where_it_stopped(smoke, tmp_path):
-    """A kill of everything at once, as a power cut: the next call finishes with equal weights."""
-    weights = smoke.results / "train/demo_flowers/weights.safetensors"
+def test_killed_run_goes_on_where_it_stopped(smoke):
+    """A kill of every process at once, as a power cut: the next call ends with equal weights."""
+    folder = smoke.results / "train/demo_flowers"
+    weights = folder / "weights.safetensors"
     before = weights.read_bytes()
-    for path in (smoke.results / "train/demo_flowers").iterdir():
+    for path in folder.iterdir():
         path.unlink()
-    shutil.rmtree(smoke.results / "work/train/demo_flowers", ignore_errors=True)
-    command = ["timeout", "--signal=KILL", "9", "setsid", "--wait", "python", "-m", "snakemake"]
-    subprocess.run(
-        [*command, *("--configfile", "configs/demo.yaml", "configs/smoke.yaml"), "--cores", "2"],
+    log = smoke.results / "logs/finetune_model/demo_flowers.log"
+    log.unlink()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *SMOKE],
         cwd=smoke.folder,
-        capture_output=True,
-        check=False,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
-    subprocess.run(["pkill", "-9", "-f", str(weights.parent)], check=False)
-    smoke.snakemake("--configfile", "configs/demo.yaml", "configs/smoke.yaml", "--unlock")
-    done = smoke.snakemake(
-        *("--configfile", "configs/demo.yaml", "configs/smoke.yaml"),
-        *("--cores", "2", "--rerun-incomplete"),
-    )
+    wait_until(log.exists, seconds=60)  # the shell opens the log as the program starts
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not weights.exists()
+    unlocked = smoke.snakemake(*SMOKE[:3], "--unlock")
+    assert unlocked.returncode == 0, unlocked.stderr
+    done = smoke.snakemake(*SMOKE, "--rerun-incomplete")
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert weights.read_bytes() == before
+
+
+def wait_until(condition, seconds):
+    """Wait for a condition, or fail."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)
