@@ -25,6 +25,7 @@ env:  ## make or refresh the environment .venv from the hashed locks
 	@scripts/bootstrap_env.sh
 
 demo: env  ## run the whole pipeline on real images; ends with results/demo/report.pdf
+	@scripts/unlock_after_crash.sh
 	@$(RUN) snakemake --profile demo $(if $(CORES),--cores $(CORES))
 	@echo "The report: $(CURDIR)/results/demo/report.pdf"
 
