@@ -85,10 +85,11 @@ def test_second_run_does_nothing(smoke):
 
 
 def test_touch_and_fresh_checkout_rerun_nothing(smoke):
-    for path in [*(smoke.folder / "scripts").rglob("*.py"), smoke.folder / "workflow_config.yaml"]:
-        path.touch()
-    for path in (smoke.folder / "rules").iterdir():
-        path.touch()
+    tracked = ["scripts", "rules", "configs", "reports", "schemas", "profiles"]
+    files = [path for name in tracked for path in (smoke.folder / name).rglob("*")]
+    for path in [*files, smoke.folder / "workflow_config.yaml", smoke.folder / "Snakefile"]:
+        if path.is_file():
+            path.touch()
     assert smoke.planned() == set()
 
 
@@ -106,7 +107,22 @@ def test_weight_decay_of_one_experiment_reruns_what_depends_on_it(smoke, tmp_pat
     shown = {job[1] for job in jobs if job[0] == "make_figure"}
     assert shown == {"demo_ablation", "demo_learning_curves"}
     others = {job[0] for job in jobs}
+    assert "draw_rule_graph" not in others
     assert not others & {"build_dataset", "make_perturbations", "accumulate_gradients"}
+
+
+def test_speed_settings_rerun_nothing(smoke, tmp_path):
+    overlay = tmp_path / "speed.yaml"
+    overlay.write_text("compute: {workers: 2, device: cpu, memory_mb: 8000}")
+    assert smoke.planned(overlay) == set()
+
+
+def test_label_of_an_experiment_changes_tables_and_report_only(smoke, tmp_path):
+    overlay = tmp_path / "label.yaml"
+    overlay.write_text("experiments: {demo_flowers: {label: Blumen}}")
+    rules = {job[0] for job in smoke.planned(overlay)}
+    assert {"make_table", "render_report"} <= rules
+    assert not rules & {"pretrain_model", "finetune_model", "evaluate_model", "build_dataset"}
 
 
 @pytest.fixture
@@ -156,7 +172,10 @@ def test_edit_in_autoattack_retrains_nothing(smoke, edited):
 
 
 def test_killed_run_goes_on_where_it_stopped(smoke):
-    """A kill of every process at once, as a power cut: the next call ends with equal weights."""
+    """A kill of every process at once, as a power cut: the next call ends with equal weights.
+
+    That the training itself goes on from its state is held by the tests of the engine.
+    """
     folder = smoke.results / "train/demo_flowers"
     weights = folder / "weights.safetensors"
     before = weights.read_bytes()

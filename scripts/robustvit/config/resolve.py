@@ -14,7 +14,13 @@ DEFAULTS = {
     "title": "Adversarially robust Vision Transformers",
     "follow": "code",
     "paths": {"results": "results", "mirror": ["mirror"], "published": "reports/published.csv"},
-    "compute": {"device": "auto", "threads": 1, "batch_size": 64, "workers": 0},
+    "compute": {
+        "device": "auto",
+        "threads": 1,
+        "batch_size": 64,
+        "workers": 0,
+        "memory_mb": 4000,
+    },
     "report": {"evaluations": [], "notes": []},
 }
 SECTIONS = ("stand_ins", "checkpoints", "sweeps", "semantics", "gradients", "tables", "figures")
