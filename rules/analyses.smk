@@ -27,7 +27,7 @@ rule accumulate_gradients:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
         runtime=120,
         gpu=1,
     params:
@@ -36,7 +36,6 @@ rule accumulate_gradients:
             "analysis",
             "experiment",
         ),
-        device=CONFIG["compute"]["device"],
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -44,5 +43,5 @@ rule accumulate_gradients:
         " --weights {input.weights:q}"
         " --output {output:q}"
         " --threads {threads}"
-        " --device {params.device}"
+        " --device $ROBUSTVIT_DEVICE"
         " >{log:q} 2>&1"

@@ -4,6 +4,7 @@ import os
 import sys
 from functools import cache
 from pathlib import Path
+from shlex import quote
 
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
@@ -32,6 +33,17 @@ CONFIG = resolve_or_stop(config)
 SOURCES = f"{CONFIG['paths']['results']}/sources"
 R = f"{CONFIG['paths']['results']}/{CONFIG['name']}"
 EXPERIMENTS = CONFIG["experiments"]
+# Settings that change the speed and never a result reach the jobs as variables: as parameters they
+# would rerun everything when they change.
+os.environ["ROBUSTVIT_DEVICE"] = CONFIG["compute"]["device"]
+os.environ["ROBUSTVIT_WORKERS"] = str(CONFIG["compute"]["workers"])
+os.environ["ROBUSTVIT_CONFIGFILES"] = os.pathsep.join(
+    os.path.relpath(path) for path in workflow.overwrite_configfiles
+)
+RULE_FILES = [
+    "Snakefile",
+    *sorted(f"rules/{path.name}" for path in (SCRIPTS.parent / "rules").glob("*.smk")),
+]
 STAND_IN = inputs.stand_in_datasets(CONFIG)
 
 

@@ -5,6 +5,12 @@ Writes: results/sources/, <run>/stand_ins/, <run>/datasets/.
 """
 
 
+# Compute nodes of a cluster have no internet.
+localrules:
+    fetch_source,
+    import_checkpoint,
+
+
 rule fetch_source:
     input:
         script="scripts/fetch_source.py",

@@ -26,7 +26,7 @@ rule evaluate_model:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
         runtime=480,
         gpu=1,
     params:
@@ -40,7 +40,6 @@ rule evaluate_model:
             "shards",
         ),
         work=lambda wildcards: f"{R}/work/evaluate/{wildcards.experiment}/{wildcards.protocol}",
-        device=CONFIG["compute"]["device"],
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -49,7 +48,7 @@ rule evaluate_model:
         " --output {output:q}"
         " --work-dir {params.work:q}"
         " --threads {threads}"
-        " --device {params.device}"
+        " --device $ROBUSTVIT_DEVICE"
         " >{log:q} 2>&1"
 
 

@@ -22,7 +22,5 @@ use rule pretrain_model as finetune_model with:
         "../envs/conda.yaml"
     params:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
-        init=lambda wildcards, input: f"--init-weights {input.init}",
+        init=lambda wildcards, input: f"--init-weights {quote(input.init)}",
         work=lambda wildcards: f"{R}/work/train/{wildcards.experiment}",
-        device=CONFIG["compute"]["device"],
-        workers=CONFIG["compute"]["workers"],

@@ -29,7 +29,7 @@ rule pretrain_model:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
         runtime=1440,
         gpu=1,
         tpu=1,
@@ -37,8 +37,6 @@ rule pretrain_model:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
         init="",
         work=lambda wildcards: f"{R}/work/train/{wildcards.experiment}",
-        device=CONFIG["compute"]["device"],
-        workers=CONFIG["compute"]["workers"],
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -51,8 +49,8 @@ rule pretrain_model:
         " --config {output.config:q}"
         " --card {output.card:q}"
         " --threads {threads}"
-        " --device {params.device}"
-        " --workers {params.workers}"
+        " --device $ROBUSTVIT_DEVICE"
+        " --workers $ROBUSTVIT_WORKERS"
         " >{log:q} 2>&1"
 
 
@@ -73,7 +71,7 @@ rule import_checkpoint:
     conda:
         "../envs/conda.yaml"
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
         runtime=60,
     params:
         spec=spec_of(lambda name: specs.checkpoint_spec(CONFIG, name), "checkpoint"),

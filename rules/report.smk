@@ -5,6 +5,13 @@ Writes: <run>/tables/, <run>/figures/, <run>/summary.json, <run>/report.pdf, <ru
 """
 
 
+localrules:
+    draw_rule_graph,
+    render_html,
+    render_report,
+    write_summary,
+
+
 rule make_table:
     input:
         script="scripts/make_table.py",
@@ -40,10 +47,9 @@ rule make_table:
 
 rule draw_rule_graph:
     input:
-        rules=[
-            "Snakefile",
-            *(f"rules/{path.name}" for path in sorted((SCRIPTS.parent / "rules").glob("*.smk"))),
-        ],
+        script="scripts/draw_rule_graph.py",
+        code=code("draw_rule_graph.py"),
+        rules=RULE_FILES,
     output:
         f"{R}/rulegraph.dot",
     log:
@@ -56,12 +62,14 @@ rule draw_rule_graph:
         mem_mb=1000,
         runtime=10,
     params:
-        configfiles=[os.path.relpath(path) for path in workflow.overwrite_configfiles],
-        target=f"{R}/summary.json",
+        spec=lambda wildcards: specs.to_json(inputs.stages(CONFIG)),
+        target=lambda wildcards: f"{R}/summary.json",
     shell:
-        "python -m snakemake --profile none --nolock --rulegraph dot --forceall"
-        " --configfile workflow_config.yaml {params.configfiles:q}"
-        " -- {params.target:q} >{output:q} 2>{log:q}"
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --target {params.target:q}"
+        " --output {output:q}"
+        " >{log:q} 2>&1"
 
 
 rule make_figure:
@@ -174,8 +182,10 @@ rule render_report:
 
 rule render_html:
     input:
+        script="scripts/render_html.py",
+        code=code("render_html.py"),
         pdf=f"{R}/report.pdf",
-        rules=rules.draw_rule_graph.input.rules,
+        captions=["reports/captions/figure.rst", "reports/captions/report.rst"],
     output:
         f"{R}/report.html",
     log:
@@ -187,9 +197,5 @@ rule render_html:
     resources:
         mem_mb=1000,
         runtime=10,
-    params:
-        configfiles=rules.draw_rule_graph.params.configfiles,
     shell:
-        "python -m snakemake --profile none --nolock --report {output:q}"
-        " --configfile workflow_config.yaml {params.configfiles:q}"
-        " -- {input.pdf:q} >{log:q} 2>&1"
+        "python {input.script} --target {input.pdf:q} --output {output:q} >{log:q} 2>&1"

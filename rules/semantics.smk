@@ -28,7 +28,7 @@ rule make_perturbations:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
         runtime=480,
         gpu=1,
     params:
@@ -37,7 +37,6 @@ rule make_perturbations:
             "analysis",
             "generator",
         ),
-        device=CONFIG["compute"]["device"],
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -46,7 +45,7 @@ rule make_perturbations:
         " --output {output.manifest:q}"
         " --examples {output.examples:q}"
         " --threads {threads}"
-        " --device {params.device}"
+        " --device $ROBUSTVIT_DEVICE"
         " >{log:q} 2>&1"
 
 
@@ -73,7 +72,7 @@ rule classify_perturbations:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=4000,
+        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
         runtime=120,
         gpu=1,
     params:
@@ -85,7 +84,6 @@ rule classify_perturbations:
             "generator",
             "classifier",
         ),
-        device=CONFIG["compute"]["device"],
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
@@ -94,5 +92,5 @@ rule classify_perturbations:
         " --output-rows {output.rows:q}"
         " --output-summary {output.summary:q}"
         " --threads {threads}"
-        " --device {params.device}"
+        " --device $ROBUSTVIT_DEVICE"
         " >{log:q} 2>&1"

@@ -39,6 +39,10 @@ class Durations:
         self.learned_path = learned
         self._rules = _read(shipped).get("rules", {})
         self._jobs: dict[str, dict] = _read(learned).get("jobs", {}) if learned else {}
+        # Within a run the jobs that finish first are no fair sample of their rule: the longest are
+        # started first. So means come from earlier runs.
+        self._earlier = dict(self._jobs)
+        self._spent: dict[str, tuple[int, float]] = {}
         # The display asks several times a second; a cluster's memory holds thousands of jobs.
         self._cache: dict[tuple[str, str | None], Cost] = {}
         self._expected_sum = self._measured_sum = 0.0
@@ -46,7 +50,8 @@ class Durations:
 
     @property
     def speed(self) -> float:
-        """Measured over expected time of this run's finished jobs, within 0.25 and 4."""
+        """Measured over expected time of the finished jobs that an earlier run had measured too,
+        within 0.25 and 4: how fast this machine is now."""
         if self._expected_sum < SPEED_AFTER_SECONDS:
             return 1.0
         low, high = SPEED_RANGE
@@ -70,19 +75,34 @@ class Durations:
         return self._cache[rule, root]
 
     def _find_rule(self, rule: str, root: str | None) -> Cost:
-        measured = self._measured(rule)
+        measured = self._measured(rule, self._earlier)
         if root in measured:
             return _mean(measured[root])
         if rule in self._rules:
             shipped = self._rules[rule]
             return Cost(float(shipped["seconds"]), int(shipped.get("threads", 1)))
-        everywhere = [entry for entries in measured.values() for entry in entries]
+        everywhere = [e for group in self._measured(rule, self._jobs).values() for e in group]
         return _mean(everywhere) if everywhere else Cost(UNKNOWN_RULE_SECONDS)
+
+    def waiting(self, rule: str, count: int, root: str | None = None) -> Cost:
+        """Expected cost of `count` jobs of `rule` that have not started, together.
+
+        What this run's finished jobs took beyond their expected time is taken off, since it says
+        that the long ones are done; a quarter stays at least.
+        """
+        cost = self.rule(rule, root)
+        done, seconds = self._spent.get(rule, (0, 0.0))
+        excess = max(seconds - done * cost.seconds, 0.0)
+        expected = count * cost.seconds
+        return Cost(max(expected - excess, expected / 4), cost.threads)
 
     def learn(self, job: Job, seconds: float) -> None:
         """Remember how long a finished job took."""
-        self._expected_sum += self.job(job).seconds
-        self._measured_sum += seconds
+        if job.key in self._earlier:
+            self._expected_sum += float(self._earlier[job.key]["seconds"])
+            self._measured_sum += seconds
+        count, total = self._spent.get(job.rule, (0, 0.0))
+        self._spent[job.rule] = (count + 1, total + seconds)
         # Written anew at the end, so that the oldest entries are the ones to forget.
         self._jobs.pop(job.key, None)
         self._jobs[job.key] = {
@@ -100,14 +120,14 @@ class Durations:
         jobs = dict(list(self._jobs.items())[-REMEMBERED_JOBS:])
         rules = {}
         for rule in sorted({entry["rule"] for entry in jobs.values()}):
-            cost = _mean([e for group in self._measured(rule).values() for e in group])
+            cost = _mean([entry for entry in jobs.values() if entry["rule"] == rule])
             rules[rule] = {"seconds": round(cost.seconds, 2), "threads": cost.threads}
         files.write_json(self.learned_path, {"rules": rules, "jobs": jobs})
         self._changed = False
 
-    def _measured(self, rule: str) -> dict[str, list[dict]]:
+    def _measured(self, rule: str, jobs: dict[str, dict]) -> dict[str, list[dict]]:
         groups: dict[str, list[dict]] = defaultdict(list)
-        for key, entry in list(self._jobs.items()):
+        for key, entry in list(jobs.items()):
             if entry["rule"] == rule:
                 groups[results_root(key)].append(entry)
         return groups

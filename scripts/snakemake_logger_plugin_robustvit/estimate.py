@@ -43,8 +43,8 @@ def _waiting_work(run: Snapshot, durations: Durations) -> float:
     root = _common_root(run)
     work = 0.0
     for rule, count in run.waiting.items():
-        cost = durations.rule(rule, root)
-        work += count * cost.seconds * _share(run, cost.threads)
+        cost = durations.waiting(rule, count, root)
+        work += cost.seconds * _share(run, cost.threads)
     unannounced = run.total - run.done - len(run.running) - sum(run.waiting.values())
     return (work + max(unannounced, 0) * UNKNOWN_RULE_SECONDS) * durations.speed
 

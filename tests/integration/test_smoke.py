@@ -1,11 +1,17 @@
 """The whole pipeline at its smallest: to a PDF whose text is checked, and reruns that are right."""
 
 import json
-import shutil
+import os
+import signal
 import subprocess
+import sys
+import time
 
 import pytest
 from pypdf import PdfReader
+
+from tests.integration.conftest import SMOKE
+from tests.workflow.conftest import environment
 
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("smoke")]
 
@@ -79,10 +85,11 @@ def test_second_run_does_nothing(smoke):
 
 
 def test_touch_and_fresh_checkout_rerun_nothing(smoke):
-    for path in [*(smoke.folder / "scripts").rglob("*.py"), smoke.folder / "workflow_config.yaml"]:
-        path.touch()
-    for path in (smoke.folder / "rules").iterdir():
-        path.touch()
+    tracked = ["scripts", "rules", "configs", "reports", "schemas", "profiles"]
+    files = [path for name in tracked for path in (smoke.folder / name).rglob("*")]
+    for path in [*files, smoke.folder / "workflow_config.yaml", smoke.folder / "Snakefile"]:
+        if path.is_file():
+            path.touch()
     assert smoke.planned() == set()
 
 
@@ -100,7 +107,22 @@ def test_weight_decay_of_one_experiment_reruns_what_depends_on_it(smoke, tmp_pat
     shown = {job[1] for job in jobs if job[0] == "make_figure"}
     assert shown == {"demo_ablation", "demo_learning_curves"}
     others = {job[0] for job in jobs}
+    assert "draw_rule_graph" not in others
     assert not others & {"build_dataset", "make_perturbations", "accumulate_gradients"}
+
+
+def test_speed_settings_rerun_nothing(smoke, tmp_path):
+    overlay = tmp_path / "speed.yaml"
+    overlay.write_text("compute: {workers: 2, device: cpu, memory_mb: 8000}")
+    assert smoke.planned(overlay) == set()
+
+
+def test_label_of_an_experiment_changes_tables_and_report_only(smoke, tmp_path):
+    overlay = tmp_path / "label.yaml"
+    overlay.write_text("experiments: {demo_flowers: {label: Blumen}}")
+    rules = {job[0] for job in smoke.planned(overlay)}
+    assert {"make_table", "render_report"} <= rules
+    assert not rules & {"pretrain_model", "finetune_model", "evaluate_model", "build_dataset"}
 
 
 @pytest.fixture
@@ -149,25 +171,41 @@ def test_edit_in_autoattack_retrains_nothing(smoke, edited):
     assert not {job[0] for job in jobs} & {"pretrain_model", "finetune_model"}
 
 
-def test_killed_run_goes_on_where_it_stopped(smoke, tmp_path):
-    """A kill of everything at once, as a power cut: the next call finishes with equal weights."""
-    weights = smoke.results / "train/demo_flowers/weights.safetensors"
+def test_killed_run_goes_on_where_it_stopped(smoke):
+    """A kill of every process at once, as a power cut: the next call ends with equal weights.
+
+    That the training itself goes on from its state is held by the tests of the engine.
+    """
+    folder = smoke.results / "train/demo_flowers"
+    weights = folder / "weights.safetensors"
     before = weights.read_bytes()
-    for path in (smoke.results / "train/demo_flowers").iterdir():
+    for path in folder.iterdir():
         path.unlink()
-    shutil.rmtree(smoke.results / "work/train/demo_flowers", ignore_errors=True)
-    command = ["timeout", "--signal=KILL", "9", "setsid", "--wait", "python", "-m", "snakemake"]
-    subprocess.run(
-        [*command, *("--configfile", "configs/demo.yaml", "configs/smoke.yaml"), "--cores", "2"],
+    log = smoke.results / "logs/finetune_model/demo_flowers.log"
+    log.unlink()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "snakemake", *SMOKE],
         cwd=smoke.folder,
-        capture_output=True,
-        check=False,
+        env=environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
-    subprocess.run(["pkill", "-9", "-f", str(weights.parent)], check=False)
-    smoke.snakemake("--configfile", "configs/demo.yaml", "configs/smoke.yaml", "--unlock")
-    done = smoke.snakemake(
-        *("--configfile", "configs/demo.yaml", "configs/smoke.yaml"),
-        *("--cores", "2", "--rerun-incomplete"),
-    )
+    wait_until(log.exists, seconds=60)  # the shell opens the log as the program starts
+    time.sleep(2)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not weights.exists()
+    unlocked = smoke.snakemake(*SMOKE[:3], "--unlock")
+    assert unlocked.returncode == 0, unlocked.stderr
+    done = smoke.snakemake(*SMOKE, "--rerun-incomplete")
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert weights.read_bytes() == before
+
+
+def wait_until(condition, seconds):
+    """Wait for a condition, or fail."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)

@@ -10,14 +10,19 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 
 
+def environment():
+    """The variables of a shell in which the environment is active."""
+    values = dict(os.environ)
+    values["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{values['PATH']}"
+    return values
+
+
 def run_snakemake(*arguments, cwd=ROOT, timeout=300):
     """Run the environment's Snakemake and return the finished process."""
-    environment = dict(os.environ)
-    environment["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environment['PATH']}"
     return subprocess.run(
         [sys.executable, "-m", "snakemake", *map(str, arguments)],
         cwd=cwd,
-        env=environment,
+        env=environment(),
         capture_output=True,
         text=True,
         timeout=timeout,

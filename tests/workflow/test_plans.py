@@ -13,21 +13,21 @@ def job_counts(text):
     return {name: int(count) for name, count in lines}
 
 
-def plan(snakemake, *arguments, results):
+def plan(snakemake, *arguments):
     done = snakemake("-n", "--quiet", "rules", *arguments, "--forceall")
     assert done.returncode == 0, done.stdout + done.stderr
     return job_counts(done.stdout + done.stderr)
 
 
 @pytest.mark.parametrize("profile", ["demo", "slurm", "tpu"])
-def test_profile_plans(snakemake, profile, tmp_path):
-    counts = plan(snakemake, "--profile", profile, results=tmp_path)
+def test_profile_plans(snakemake, profile):
+    counts = plan(snakemake, "--profile", profile)
     assert counts["render_report"] == 1
     assert counts["total"] > 20
 
 
-def test_demo_runs_every_stage(snakemake, tmp_path):
-    counts = plan(snakemake, "--profile", "demo", results=tmp_path)
+def test_demo_runs_every_stage(snakemake):
+    counts = plan(snakemake, "--profile", "demo")
     expected = {
         "build_dataset": 5,
         "pretrain_model": 4,
@@ -36,17 +36,31 @@ def test_demo_runs_every_stage(snakemake, tmp_path):
         "classify_perturbations": 2,
         "accumulate_gradients": 2,
         "make_table": 3,
-        "make_figure": 5,
+        "make_figure": 6,
         "render_html": 1,
     }
     assert {name: counts.get(name) for name in expected} == expected
 
 
-def test_a_table_plans_its_own_closure_only(snakemake, tmp_path):
-    counts = plan(snakemake, "--profile", "demo", "demo_semantics", results=tmp_path)
-    assert counts["make_perturbations"] == 2
-    assert "render_report" not in counts and "make_figure" not in counts
-    assert counts["finetune_model"] == 2
+@pytest.mark.parametrize(
+    ("target", "needed", "unneeded"),
+    [
+        (
+            "demo_semantics",
+            {"make_perturbations": 2, "finetune_model": 2},
+            {"make_figure", "render_report"},
+        ),
+        (
+            "demo_recipes",
+            {"pretrain_model": 3, "evaluate_model": 14},
+            {"finetune_model", "make_figure", "make_perturbations"},
+        ),
+    ],
+)
+def test_a_table_plans_its_own_closure_only(snakemake, target, needed, unneeded):
+    counts = plan(snakemake, "--profile", "demo", target)
+    assert {name: counts.get(name) for name in needed} == needed
+    assert not unneeded & set(counts)
 
 
 def test_lint(snakemake):

@@ -12,7 +12,7 @@ from torch import Tensor
 from robustvit.core import provenance
 from robustvit.core.files import read_json
 from robustvit.evaluation import checks
-from robustvit.evaluation.engine import load_model, load_shard, predict
+from robustvit.evaluation.shards import load_model, load_shard, predict
 from robustvit.evaluation.statistics import binomial_p_value, proportion
 from robustvit.training.devices import Device
 

@@ -15,7 +15,7 @@ from robustvit.attacks.random import fold, uniform
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.progress import Progress
 from robustvit.core.seeding import derive_seed
-from robustvit.evaluation.engine import load_model, predict
+from robustvit.evaluation.shards import load_model, predict
 from robustvit.training.devices import Device
 
 

@@ -20,7 +20,7 @@ from robustvit.core.files import atomic_directory, atomic_path, read_json, write
 from robustvit.core.seeding import derive_seed
 from robustvit.data.building import DatasetPlan, Example
 from robustvit.data.writing import write_dataset
-from robustvit.evaluation.engine import Shard, load_model, load_shard, predict
+from robustvit.evaluation.shards import Shard, load_model, load_shard, predict
 from robustvit.training.devices import Device
 
 SIGNS = {"minus": -1.0, "plus": 1.0}

@@ -145,6 +145,19 @@ def input_gradient(model: nn.Module, images: Tensor, measure: Callable[[Tensor],
     return gradient.detach()
 
 
+def count_zero_gradients(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> int:
+    """Count images [B, 3, H, W] where the gradient of the cross-entropy is zero everywhere.
+
+    Gradient-based attacks cannot start there: a sign of masked gradients.
+    """
+    zero = 0
+    with attack_mode(model, "eval"):
+        for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
+            gradient = input_gradient(model, x, _loss_function("ce", y, None))
+            zero += int((gradient.flatten(1).abs().amax(dim=1) == 0).sum())
+    return zero
+
+
 def _loss_function(
     name: str, labels: Tensor, reference: Tensor | None
 ) -> Callable[[Tensor], Tensor]:

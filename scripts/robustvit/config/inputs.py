@@ -195,3 +195,19 @@ def table_plugin(config: Mapping, name: str) -> str:
 def figure_plugin(config: Mapping, name: str) -> str:
     """Module that draws a kind of figure."""
     return f"robustvit.reporting.figures.{config['figures'][name]['kind']}"
+
+
+def stages(config: Mapping) -> dict:
+    """Which kinds of job the report's run has: all that the graph of its rules depends on."""
+    names = report_experiments(config)
+    kinds = {specs.weights_owner(config, name)[0] for name in names}
+    shown = stand_in_datasets(config)
+    figures = {config["figures"][name]["kind"] for name in config["report"]["figures"]}
+    return {
+        "stand_ins": any(shown[name] for name in report_datasets(config)),
+        "pretrain": bool(report_trainings(config, False)),
+        "finetune": bool(report_trainings(config, True)),
+        "checkpoints": "checkpoint" in kinds,
+        "tables": sorted({config["tables"][t].get("kind", "") for t in config["report"]["tables"]}),
+        "figures": sorted(figures),
+    }

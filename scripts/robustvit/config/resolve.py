@@ -16,7 +16,13 @@ DEFAULTS = {
     "follow": "code",
     "differences": [],
     "paths": {"results": "results", "mirror": ["mirror"], "published": "reports/published.csv"},
-    "compute": {"device": "auto", "threads": 1, "batch_size": 64, "workers": 0},
+    "compute": {
+        "device": "auto",
+        "threads": 1,
+        "batch_size": 64,
+        "workers": 0,
+        "memory_mb": 4000,
+    },
     "report": {"evaluations": [], "notes": []},
 }
 SECTIONS = ("stand_ins", "checkpoints", "sweeps", "semantics", "gradients", "tables", "figures")
@@ -96,7 +102,6 @@ def resolve_experiment(name: str, entry: Mapping, recipes: Mapping, seed: int) -
         "evaluate": [],
         "eval_examples": {},
         "seed": seed,
-        "priority": 0,
         "published_label": "",
         "source": "",
         **entry,

@@ -7,12 +7,9 @@ recorded as {"name", "passed", "detail"} and shown in the report beside the numb
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from robustvit.attacks.frozen import attack_mode
 from robustvit.attacks.outcome import AttackOutcome
-from robustvit.attacks.pgd import input_gradient
 from robustvit.core.errors import UserError
 
 ROUNDING = {"linf": 1e-6, "l2": 1e-4}
@@ -86,17 +83,9 @@ def check_logits(first: Tensor, second: Tensor) -> list[dict]:
     ]
 
 
-def check_gradients(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> dict:
-    """Count images [B, 3, H, W] at which the gradient of the cross-entropy is zero."""
-    zero = 0
-    with attack_mode(model, "eval"):
-        for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
-            gradient = input_gradient(
-                model, x, lambda z, y=y: F.cross_entropy(z.float(), y, reduction="sum")
-            )
-            zero += int((gradient.flatten(1).abs().amax(dim=1) == 0).sum())
-    detail = f"{zero} of {len(images)} clean images have no gradient"
-    return result("gradients", zero == 0, detail)
+def check_gradients(zero: int, total: int) -> dict:
+    """Report how many of `total` clean images have no gradient of the cross-entropy at all."""
+    return result("gradients", zero == 0, f"{zero} of {total} clean images have no gradient")
 
 
 def check_ball(

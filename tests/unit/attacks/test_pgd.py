@@ -153,6 +153,17 @@ def test_wrong_settings_are_refused(wrong: dict, message: str) -> None:
         attack(Linear(), middle_images(2), torch.tensor([0, 1]), **wrong)
 
 
+def test_missing_gradients_are_counted() -> None:
+    class Rounded(nn.Module):
+        def forward(self, images):
+            flat = images.flatten(1)[:, :4]
+            return flat.round() + 0 * flat
+
+    images, labels = torch.rand(5, 3, 6, 6), torch.zeros(5).long()
+    assert pgd.count_zero_gradients(Rounded(), images, labels, 2) == 5
+    assert pgd.count_zero_gradients(Linear(4), images, labels, 2) == 0
+
+
 class Tokens(nn.Module):
     """BatchNorm and then tokens, as in XCiT's patch embedding."""
 

@@ -208,7 +208,7 @@ def test_shards_hold_64_to_256_images(config):
 def test_small_sets_are_not_cut_into_the_papers_shards(demo):
     config = resolve(demo)
     assert shard_count(config, "demo_light", "apgd-ce-5") == 1
-    assert shard_count(config, "demo_light", "autoattack") == 2
+    assert shard_count(config, "demo_light", "autoattack") == 1
 
 
 def test_the_page_of_experiments_is_the_configuration(config, published):

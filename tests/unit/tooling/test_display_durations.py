@@ -50,13 +50,28 @@ def test_a_damaged_memory_is_forgotten(shipped, tmp_path):
     assert Durations(shipped, learned).rule("pretrain_model").seconds == 60.0
 
 
-def test_speed_follows_this_run_after_enough_work(shipped):
-    measured = Durations(shipped)
-    assert measured.speed == 1.0
+def test_speed_follows_this_run_after_enough_work(shipped, tmp_path):
+    learned = tmp_path / "durations.json"
+    earlier = Durations(shipped, learned)
+    earlier.learn(make_job(1), 60.0)
+    earlier.learn(make_job(2), 60.0)
+    assert earlier.speed == 1.0  # nothing to compare with yet
+    earlier.save()
+    measured = Durations(shipped, learned)
     measured.learn(make_job(1), 30.0)
     assert measured.speed == pytest.approx(0.5)
-    measured.learn(make_job(2, outputs=("results/paper/train/x/w",)), 6000.0)
+    measured.learn(make_job(2), 6000.0)
     assert measured.speed == 4.0
+
+
+def test_long_jobs_first_do_not_make_the_rest_look_long(shipped):
+    run = Durations(shipped)
+    assert run.waiting("pretrain_model", 3).seconds == 180.0
+    run.learn(make_job(1), 120.0)  # twice the mean of its rule
+    assert run.rule("pretrain_model").seconds == 60.0
+    assert run.waiting("pretrain_model", 2).seconds == 60.0
+    run.learn(make_job(2), 600.0)
+    assert run.waiting("pretrain_model", 1).seconds == 15.0
 
 
 def test_only_the_newest_jobs_are_remembered(shipped, tmp_path, monkeypatch):
