@@ -54,6 +54,8 @@ def check_references(config: Mapping) -> None:
     for name, entry in config["tables"].items():
         _check_table(config, f"tables.{name}", entry)
     _check_target_names(config)
+    for name, entry in config["figures"].items():
+        _check_figure(config, f"figures.{name}.options", entry.get("options", {}))
     for section in ("tables", "figures"):
         _known_all(config, section, config["report"][section], f"report.{section}")
     _known_all(config, "experiments", config["report"]["evaluations"], "report.evaluations")
@@ -177,6 +179,14 @@ def quoted_rows(entry: Mapping) -> list[Mapping]:
     return [row for row in entry.get("rows", []) if not isinstance(row, str)]
 
 
+def _check_figure(config: Mapping, where: str, options: Mapping) -> None:
+    """Names in a figure's options; an option may hold one name or a list of them."""
+    for section in ("experiments", "datasets", "protocols", "semantics", "gradients"):
+        named = options.get(section, [])
+        names = [named] if isinstance(named, str) else named
+        _known_all(config, section, names, f"{where}.{section}")
+
+
 def _check_target_names(config: Mapping) -> None:
     """Tables and figures are targets of the command line, so their names must be free."""
     rules = {path.stem for path in SCRIPTS.glob("*.py")} | set(TARGETS)
@@ -207,6 +217,10 @@ def check_plugins(config: Mapping) -> None:
             _check_plugin(package, entry[key], f"{section}.{name}.{key}")
     for name, recipe in config["recipes"].items():
         _check_plugin("robustvit.training.losses", recipe["loss"]["name"], f"recipes.{name}.loss")
+        _check_plugin("robustvit.attacks", recipe["attack"]["name"], f"recipes.{name}.attack")
+    for name, entry in config["semantics"].items():
+        attack = entry.get("attack", "pgd")
+        _check_plugin("robustvit.attacks", attack, f"semantics.{name}.attack")
 
 
 def _check_plugin(package: str, name: str | None, where: str) -> None:

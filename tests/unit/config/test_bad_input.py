@@ -59,6 +59,37 @@ CASES = {
         ["models.xcit_demo_p8.family", 'Did you mean "xcit"?'],
     ),
     "unknown loss": ("recipes/light/loss/name", "trade", ["recipes.light.loss", '"trades"']),
+    "unknown experiment of a figure": (
+        "figures/demo_ablation/options/experiments",
+        ["demo_lihgt"],
+        ["figures.demo_ablation.options.experiments", 'Did you mean "demo_light"?'],
+    ),
+    "unknown data set of a figure": (
+        "figures/demo_datasets/options/datasets",
+        ["cifar11"],
+        ["figures.demo_datasets.options.datasets", 'Did you mean "cifar10"?'],
+    ),
+    "unknown analysis of a figure": (
+        "figures/demo_perturbations/options/semantics",
+        "demo_semantic",
+        ["figures.demo_perturbations.options.semantics", 'Did you mean "demo_semantics"?'],
+    ),
+    "unknown attack of a recipe": (
+        "recipes/light/attack/name",
+        "pdg",
+        ["recipes.light.attack", 'Did you mean "pgd"?'],
+    ),
+    "unknown attack of an analysis": (
+        "semantics/demo_semantics/attack",
+        "pdg",
+        ["semantics.demo_semantics.attack", 'Did you mean "pgd"?'],
+    ),
+    "module that is no attack": (
+        "protocols/pgd10/attack",
+        "outcome",
+        ["protocols.pgd10.attack", "unknown"],
+    ),
+    "part of an epoch": ("recipes/light/epochs", 1.5, ["recipes.light.epochs", "integer"]),
     "negative radius": (
         f"{LIGHT}/threat",
         {"norm": "linf", "epsilon_255": -4},
