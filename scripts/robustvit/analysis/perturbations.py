@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 from robustvit.attacks.frozen import attack_mode
@@ -19,7 +17,8 @@ from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.files import atomic_directory, atomic_path, read_json, write_json
 from robustvit.core.seeding import derive_seed
 from robustvit.data.building import DatasetPlan, Example
-from robustvit.data.writing import write_dataset
+from robustvit.data.png import encode_png
+from robustvit.data.writing import write_into
 from robustvit.evaluation.shards import Shard, load_model, load_shard, predict
 from robustvit.training.devices import Device
 
@@ -141,13 +140,6 @@ def choose_examples(total: int, seed: int) -> list[int]:
     return sorted(order[:EXAMPLES].tolist())
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """Encode uint8 [H, W, 3] as PNG, which keeps every value."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
 def make_perturbations(
     spec: dict, manifest: Path, weights: Path, output: Path, examples: Path, device: Device
 ) -> None:
@@ -173,7 +165,9 @@ def make_perturbations(
     name = re.sub(r"[^a-z0-9_]", "_", f"p_{spec['semantics']}_{spec['generator']}".lower())
     with atomic_directory(output.parent) as folder:
         place = folder / output.name
-        write_dataset(made.plan(), place, dataset=name, builder="perturbations", source=source)
+        write_into(
+            folder, made.plan(), place.name, dataset=name, builder="perturbations", source=source
+        )
         _describe(place, spec, original, device)
         inside = examples.parent == output.parent
         with atomic_path(folder / examples.name if inside else examples) as temporary:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 from robustvit.config import specs
+from robustvit.core.files import read_json
 from robustvit.core.plugins import load
-from robustvit.data.archives import find_in_mirrors
+from robustvit.data.archives import describe_in_mirrors, find_in_mirrors
 from robustvit.training.parts import plugin_modules
 
 ATTACKS = "robustvit.attacks"
@@ -17,7 +20,8 @@ def stand_in_datasets(config: Mapping) -> dict[str, bool]:
     """For each data set, whether it is built from a stand-in archive.
 
     A source gets a stand-in only if the configuration describes one and no mirror holds the
-    official archive.
+    official archive. Where an earlier run had a mirror's archive, a warning goes to stderr: a
+    forgotten mount would else exchange the photographs without a word.
     """
     kinds = {}
     for entry in config["datasets"].values():
@@ -26,7 +30,27 @@ def stand_in_datasets(config: Mapping) -> dict[str, bool]:
             kinds[source] = source in config["stand_ins"] and not find_in_mirrors(
                 source, config["paths"]["mirror"]
             )
+            if kinds[source]:
+                _warn_of_lost_archive(source, config["paths"])
     return {name: kinds[entry["source"]] for name, entry in config["datasets"].items()}
+
+
+def _warn_of_lost_archive(source: str, paths: Mapping) -> None:
+    record = Path(paths["results"]) / "sources" / source / "source.json"
+    try:
+        used = read_json(record)
+    except (OSError, ValueError):
+        return
+    if used.get("origin") != "mirror" or used.get("stand_in"):
+        return
+    files = ", ".join((used.get("files") or {}).values())
+    print(
+        f"warning: {source}: an earlier run used {files}, which is in no folder of `paths.mirror` "
+        f"({', '.join(paths['mirror'])}) now, so STAND-INS of CIFAR-10's photographs take its "
+        "place. Stop here and mount or copy the archive back to use it again, or delete "
+        f"{record} to accept the stand-ins.",
+        file=sys.stderr,
+    )
 
 
 def training_plugins(config: Mapping, name: str) -> list[str]:
@@ -149,8 +173,11 @@ def finetuned(config: Mapping) -> list[str]:
 
 
 def fetch_spec(config: Mapping, source: str) -> dict:
-    """Where the archives of a source are looked for."""
-    return {"source": source, "mirrors": config["paths"]["mirror"]}
+    """Where the archives of a source are, and which: another file in their place is fetched anew.
+
+    A mirror that does not hold the source is left out, so that adding one repeats nothing.
+    """
+    return {"source": source, **describe_in_mirrors(source, config["paths"]["mirror"])}
 
 
 def stand_in_spec(config: Mapping, source: str) -> dict:
