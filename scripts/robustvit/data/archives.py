@@ -63,8 +63,11 @@ def describe_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict:
     Returns:
         {"mirrors": [the folder that holds all of its files], "files": {role: [path, size in bytes,
         time of modification in ns]}}, both empty if no mirror holds them. `find_in_mirrors` finds
-        the same files with these mirrors as with all.
+        the same files with these mirrors as with all. A source whose names are not known here (its
+        plug-in finds its files by itself) gets all mirrors.
     """
+    if source not in OFFICIAL_NAMES:
+        return {"mirrors": [str(mirror) for mirror in mirrors], "files": {}}
     folder = _complete_folder(source, mirrors)
     if folder is None:
         return {"mirrors": [], "files": {}}

@@ -84,3 +84,8 @@ def test_what_is_tracked_changes_with_the_file_and_with_nothing_else(tmp_path):
     assert find_in_mirrors("caltech101", before["mirrors"]) == {"archive": archive}
     os.utime(archive, ns=(status.st_mtime_ns, status.st_mtime_ns + 1))
     assert describe_in_mirrors("caltech101", [first]) != before
+
+
+def test_a_plugin_that_finds_its_files_itself_gets_all_mirrors(tmp_path):
+    found = describe_in_mirrors("my_own_source", [tmp_path, "mirror"])
+    assert found == {"mirrors": [str(tmp_path), "mirror"], "files": {}}
