@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 from robustvit.config import specs
@@ -31,12 +32,14 @@ def stand_in_datasets(config: Mapping) -> dict[str, bool]:
                 source, config["paths"]["mirror"]
             )
             if kinds[source]:
-                _warn_of_lost_archive(source, config["paths"])
+                mirrors = tuple(config["paths"]["mirror"])
+                _warn_of_lost_archive(source, config["paths"]["results"], mirrors)
     return {name: kinds[entry["source"]] for name, entry in config["datasets"].items()}
 
 
-def _warn_of_lost_archive(source: str, paths: Mapping) -> None:
-    record = Path(paths["results"]) / "sources" / source / "source.json"
+@cache  # once, however often a plan asks
+def _warn_of_lost_archive(source: str, results: str, mirrors: tuple[str, ...]) -> None:
+    record = Path(results) / "sources" / source / "source.json"
     try:
         used = read_json(record)
     except (OSError, ValueError):
@@ -46,7 +49,7 @@ def _warn_of_lost_archive(source: str, paths: Mapping) -> None:
     files = ", ".join((used.get("files") or {}).values())
     print(
         f"warning: {source}: an earlier run used {files}, which is in no folder of `paths.mirror` "
-        f"({', '.join(paths['mirror'])}) now, so STAND-INS of CIFAR-10's photographs take its "
+        f"({', '.join(mirrors)}) now, so STAND-INS of CIFAR-10's photographs take its "
         "place. Stop here and mount or copy the archive back to use it again, or delete "
         f"{record} to accept the stand-ins.",
         file=sys.stderr,
