@@ -66,3 +66,11 @@ def test_without_a_mirror_before_nothing_is_told(config, tmp_path, capsys, conte
     (tmp_path / "mirror" / "caltech-101.zip").unlink()
     assert stand_in_datasets(config)["set"] is True
     assert capsys.readouterr().err == ""
+
+
+def test_it_is_told_once(config, tmp_path, capsys):
+    write_used(tmp_path)
+    (tmp_path / "mirror" / "caltech-101.zip").unlink()
+    for _ in range(2):
+        assert stand_in_datasets(config)["set"] is True
+    assert capsys.readouterr().err.count("warning") == 1
