@@ -74,36 +74,21 @@ def model_plugin(config: Mapping, name: str) -> str:
 
 
 def table_inputs(config: Mapping, name: str) -> list[str]:
-    """Files below the results' folder that a table reads."""
-    entry = config["tables"][name]
-    if entry.get("kind") == "semantics":
-        analysis = config["semantics"][entry["semantics"]]
-        return [
-            f"semantics/{entry['semantics']}/{generator}/{classifier}.json"
-            for generator in analysis["generators"]
-            for classifier in analysis["classifiers"]
-        ]
-    return _evaluation_files(config, entry.get("rows", []), entry.get("columns", []))
+    """Files below the results' folder that a table reads, as its plug-in says."""
+    from robustvit.config.reports import table_spec  # which reads this module
+
+    return load("robustvit.reporting.tables", _table_kind(config, name)).files(
+        table_spec(config, name)
+    )
+
+
+def _table_kind(config: Mapping, name: str) -> str:
+    return config["tables"][name].get("kind", "evaluation")
 
 
 def figure_inputs(config: Mapping, name: str, options: Mapping) -> list[str]:
-    """Files below the results' folder that a figure reads, as its plug-in says.
-
-    Evaluations that an experiment is not asked for are left out: the figure shows them as missing.
-    """
-    kind = config["figures"][name]["kind"]
-    files = load("robustvit.reporting.figures", kind).files(options)
-    asked = set(_evaluation_files(config, list(config["experiments"]), list(config["protocols"])))
-    return [file for file in files if not file.startswith("eval/") or file in asked]
-
-
-def _evaluation_files(config: Mapping, experiments: list, protocols: list) -> list[str]:
-    return [
-        f"eval/{experiment}/{protocol}.json"
-        for experiment in experiments
-        for protocol in protocols
-        if protocol in config["experiments"][experiment]["evaluate"]
-    ]
+    """Files below the results' folder that a figure reads, as its plug-in says."""
+    return load("robustvit.reporting.figures", config["figures"][name]["kind"]).files(options)
 
 
 def report_experiments(config: Mapping) -> list[str]:
@@ -211,7 +196,7 @@ def perturbation_plugins(config: Mapping, analysis: str, generator: str) -> list
 
 def table_plugin(config: Mapping, name: str) -> str:
     """Module that builds a kind of table."""
-    return f"robustvit.reporting.tables.{config['tables'][name].get('kind', 'evaluation')}"
+    return f"robustvit.reporting.tables.{_table_kind(config, name)}"
 
 
 def figure_plugin(config: Mapping, name: str) -> str:
