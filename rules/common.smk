@@ -10,7 +10,7 @@ SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
 from robustvit.config import inputs, reports, specs
-from robustvit.config.job_counts import shard_count
+from robustvit.config.report_jobs import shard_count
 from robustvit.config.published_links import check_published
 from robustvit.config.resolve import resolve
 from robustvit.core.cli import pack_spec

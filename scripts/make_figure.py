@@ -15,9 +15,6 @@ def parse_arguments() -> argparse.Namespace:
     add_spec_argument(parser)
     parser.add_argument("--root", type=Path, required=True, help="results root: results/<name>")
     parser.add_argument(
-        "--input", type=Path, help="a file outside the root, for kinds that need one (rulegraph)"
-    )
-    parser.add_argument(
         "--output-stem", type=Path, required=True, help="R/figures/<name>, without a suffix"
     )
     return parser.parse_args()
@@ -26,7 +23,7 @@ def parse_arguments() -> argparse.Namespace:
 def main() -> None:
     """Draw the figure."""
     arguments = parse_arguments()
-    make_figure(arguments.spec, arguments.root, arguments.output_stem, arguments.input)
+    make_figure(arguments.spec, arguments.root, arguments.output_stem)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustvit.core import files
+from snakemake_logger_plugin_robustvit.basics import write_json
 from snakemake_logger_plugin_robustvit.run_state import Job
 
 SHIPPED = Path(__file__).with_name("seconds.json")
@@ -122,7 +122,7 @@ class Durations:
         for rule in sorted({entry["rule"] for entry in jobs.values()}):
             cost = _mean([entry for entry in jobs.values() if entry["rule"] == rule])
             rules[rule] = {"seconds": round(cost.seconds, 2), "threads": cost.threads}
-        files.write_json(self.learned_path, {"rules": rules, "jobs": jobs})
+        write_json(self.learned_path, {"rules": rules, "jobs": jobs})
         self._changed = False
 
     def _measured(self, rule: str, jobs: dict[str, dict]) -> dict[str, list[dict]]:

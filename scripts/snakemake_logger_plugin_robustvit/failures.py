@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from robustvit.core.progress import format_seconds
+from snakemake_logger_plugin_robustvit.basics import format_seconds
 from snakemake_logger_plugin_robustvit.run_state import Job
 
 LOG_LINES = 15

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from robustvit.core.progress import DEFAULT_FOLDER, PROGRESS_VARIABLE
+from snakemake_logger_plugin_robustvit.basics import DEFAULT_FOLDER, PROGRESS_VARIABLE
 from snakemake_logger_plugin_robustvit.run_state import Job
 
 # A program on another host cannot be asked whether it lives; one that is silent for so long is not

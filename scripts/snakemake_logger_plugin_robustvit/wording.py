@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from robustvit.core.progress import format_seconds
+from snakemake_logger_plugin_robustvit.basics import format_seconds
 from snakemake_logger_plugin_robustvit.durations import Durations
 from snakemake_logger_plugin_robustvit.estimate import job_seconds_left, run_seconds_left
 from snakemake_logger_plugin_robustvit.job_progress import JobProgress

@@ -20,8 +20,14 @@ TABLE = {
             "label": "Light recipe",
             "published": {"autoattack": "thesis.table5.wd-0-5.autoattack_top1"},
             "published_label": "XCiT-S12",
+            "evaluate": ["autoattack"],
         },
-        {"experiment": "heavy", "label": "Canonical recipe", "published": {}},
+        {
+            "experiment": "heavy",
+            "label": "Canonical recipe",
+            "published": {},
+            "evaluate": ["autoattack"],
+        },
     ],
 }
 BARS = {
@@ -35,7 +41,10 @@ REPORT = {
     "title": "A tiny run",
     "tables": ["recipes"],
     "figures": [{"name": "bars", "title": "Bars", "caption": "Accuracy by recipe."}],
-    "experiments": {"light": {"label": "Light recipe"}, "heavy": {"label": "Canonical recipe"}},
+    "experiments": {
+        "light": {"label": "Light recipe", "evaluate": {"autoattack": 64}},
+        "heavy": {"label": "Canonical recipe", "evaluate": {"autoattack": 64}},
+    },
     "protocols": {"autoattack": {"label": "AutoAttack", "attack": "autoattack"}},
 }
 
@@ -50,7 +59,8 @@ def run(script, *arguments):
 def root(tmp_path):
     """A results root with one evaluation of two."""
     top1 = {"value": 0.25, "low": 0.16, "high": 0.37, "k": 16, "n": 64}
-    record = {"robust_top1": top1, "clean_top1": top1, "chance": 0.1, "checks": {"inside": True}}
+    record = {"robust_top1": top1, "clean_top1": top1, "chance": 0.1, "checks": []}
+    record |= {"dataset": "cifar10", "split": "test", "threat": {"epsilon_255": 4}}
     path = tmp_path / "eval/light/autoattack.json"
     path.parent.mkdir(parents=True)
     path.write_text(json.dumps(record))

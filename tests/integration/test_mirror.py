@@ -36,8 +36,8 @@ def manifest(run, name):
     ("name", "classes", "counts"),
     [
         ("demo_imagenet4", 4, {"train": 96, "validation": 32}),
-        ("demo_caltech101", 13, {"train": 390}),
-        ("demo_flowers", 12, {"train": 120, "validation": 120, "test": 720}),
+        ("demo_caltech101", 4, {"train": 120, "test": 80}),
+        ("demo_flowers", 5, {"train": 50, "validation": 50, "test": 300}),
     ],
 )
 def test_sets_hold_what_the_archives_hold(run, name, classes, counts):

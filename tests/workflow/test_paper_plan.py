@@ -5,7 +5,7 @@ import resource
 import pytest
 import yaml
 
-from robustvit.config.job_counts import job_counts
+from robustvit.config.report_jobs import job_counts
 from robustvit.config.resolve import resolve
 from tests.workflow.closures import closure, planned
 from tests.workflow.test_plans import job_counts as printed_counts

@@ -9,9 +9,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from robustvit.attacks.frozen import attack_mode
 from robustvit.attacks.pgd import default_step_size, perturb
-from robustvit.attacks.random import fold, uniform
+from robustvit.attacks.support.frozen import attack_mode
+from robustvit.attacks.support.random import fold, uniform
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.progress import Progress
 from robustvit.core.seeding import derive_seed

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from robustvit.attacks.frozen import attack_mode
 from robustvit.attacks.pgd import DEFAULTS, default_step_size, perturb
+from robustvit.attacks.support.frozen import attack_mode
 from robustvit.core import provenance
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.files import atomic_directory, atomic_path, read_json, write_json
 from robustvit.core.seeding import derive_seed
 from robustvit.data.building import DatasetPlan, Example
-from robustvit.data.writing import write_dataset
+from robustvit.data.png import encode_png
+from robustvit.data.writing import write_into
 from robustvit.evaluation.shards import Shard, load_model, load_shard, predict
 from robustvit.training.devices import Device
 
@@ -153,13 +152,6 @@ def choose_examples(
     return sorted({int(place) for part in (order[:EXAMPLES], *firsts) for place in part})
 
 
-def encode_png(image: np.ndarray) -> bytes:
-    """Encode uint8 [H, W, 3] as PNG, which keeps every value."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, format="PNG")
-    return buffer.getvalue()
-
-
 def make_perturbations(
     spec: dict, manifest: Path, weights: Path, output: Path, examples: Path, device: Device
 ) -> None:
@@ -185,7 +177,9 @@ def make_perturbations(
     name = re.sub(r"[^a-z0-9_]", "_", f"p_{spec['semantics']}_{spec['generator']}".lower())
     with atomic_directory(output.parent) as folder:
         place = folder / output.name
-        write_dataset(made.plan(), place, dataset=name, builder="perturbations", source=source)
+        write_into(
+            folder, made.plan(), place.name, dataset=name, builder="perturbations", source=source
+        )
         _describe(place, spec, original, device)
         inside = examples.parent == output.parent
         with atomic_path(folder / examples.name if inside else examples) as temporary:

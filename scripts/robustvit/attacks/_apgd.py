@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from torch import Tensor
 
-from robustvit.attacks.random import fold, normal, uniform
+from robustvit.attacks.support.random import fold, normal, uniform
 
 LIBRARY_NORMS = {"linf": "Linf", "l2": "L2"}
 LOGGER = logging.getLogger("robustvit.autoattack")

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from robustvit.attacks._watching import Watch
-from robustvit.attacks.frozen import attack_mode
-from robustvit.attacks.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.attacks.pgd import still_correct
-from robustvit.attacks.random import fold
+from robustvit.attacks.support.frozen import attack_mode
+from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
+from robustvit.attacks.support.random import fold
 
 
 class Attack(Protocol):

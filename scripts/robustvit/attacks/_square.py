@@ -17,7 +17,7 @@ from torch import Tensor
 
 from robustvit.attacks._apgd import LIBRARY_NORMS, margin
 from robustvit.attacks.pgd import Ball
-from robustvit.attacks.random import fold, uniform
+from robustvit.attacks.support.random import fold, uniform
 
 
 class SeededSquare:

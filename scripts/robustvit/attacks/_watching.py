@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from robustvit.attacks._forward import forward
-from robustvit.attacks.outcome import Report
+from robustvit.attacks.support.outcome import Report
 
 
 class Watch:

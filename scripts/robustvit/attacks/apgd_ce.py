@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from robustvit.attacks._apgd import SeededAPGD
 from robustvit.attacks._ensemble import Component, run_ensemble
-from robustvit.attacks.outcome import AttackOutcome, Checkpoint, Report
+from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 
 DEFAULTS = {"restarts": 5, "iterations": 100}
 

@@ -20,7 +20,7 @@ from robustvit.attacks._apgd import SeededAPGD, SeededTargetedAPGD
 from robustvit.attacks._ensemble import Component, run_ensemble
 from robustvit.attacks._fab import TargetedFAB
 from robustvit.attacks._square import SeededSquare
-from robustvit.attacks.outcome import AttackOutcome, Checkpoint, Report
+from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.core.errors import UserError
 
 DEFAULTS = {"iterations": 100, "queries": 5000, "targets": 9, "restarts": 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from robustvit.attacks import pgd
-from robustvit.attacks.outcome import AttackOutcome, Checkpoint, Report
+from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 
 DEFAULTS = {"step_factor": 1.5}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from robustvit.config.follow import unequal
-from robustvit.config.job_counts import job_counts
+from robustvit.config.report_jobs import job_counts
 from robustvit.config.specs import model_spec, weights_owner
 from robustvit.reporting.published import Published
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
 from robustvit.config import specs
 from robustvit.config.references import table_experiments
+from robustvit.core.files import read_json
 from robustvit.core.plugins import load
-from robustvit.data.archives import find_in_mirrors
+from robustvit.data.archives import describe_in_mirrors, find_in_mirrors
 from robustvit.training.parts import plugin_modules
 
 ATTACKS = "robustvit.attacks"
@@ -18,7 +22,8 @@ def stand_in_datasets(config: Mapping) -> dict[str, bool]:
     """For each data set, whether it is built from a stand-in archive.
 
     A source gets a stand-in only if the configuration describes one and no mirror holds the
-    official archive.
+    official archive. Where an earlier run had a mirror's archive, a warning goes to stderr: a
+    forgotten mount would else exchange the photographs without a word.
     """
     kinds = {}
     for entry in config["datasets"].values():
@@ -27,7 +32,29 @@ def stand_in_datasets(config: Mapping) -> dict[str, bool]:
             kinds[source] = source in config["stand_ins"] and not find_in_mirrors(
                 source, config["paths"]["mirror"]
             )
+            if kinds[source]:
+                mirrors = tuple(config["paths"]["mirror"])
+                _warn_of_lost_archive(source, config["paths"]["results"], mirrors)
     return {name: kinds[entry["source"]] for name, entry in config["datasets"].items()}
+
+
+@cache  # once, however often a plan asks
+def _warn_of_lost_archive(source: str, results: str, mirrors: tuple[str, ...]) -> None:
+    record = Path(results) / "sources" / source / "source.json"
+    try:
+        used = read_json(record)
+    except (OSError, ValueError):
+        return
+    if used.get("origin") != "mirror" or used.get("stand_in"):
+        return
+    files = ", ".join((used.get("files") or {}).values())
+    print(
+        f"warning: {source}: an earlier run used {files}, which is in no folder of `paths.mirror` "
+        f"({', '.join(mirrors)}) now, so STAND-INS of CIFAR-10's photographs take its "
+        "place. Stop here and mount or copy the archive back to use it again, or delete "
+        f"{record} to accept the stand-ins.",
+        file=sys.stderr,
+    )
 
 
 def training_plugins(config: Mapping, name: str) -> list[str]:
@@ -48,36 +75,21 @@ def model_plugin(config: Mapping, name: str) -> str:
 
 
 def table_inputs(config: Mapping, name: str) -> list[str]:
-    """Files below the results' folder that a table reads."""
-    entry = config["tables"][name]
-    if entry.get("kind") == "semantics":
-        analysis = config["semantics"][entry["semantics"]]
-        return [
-            f"semantics/{entry['semantics']}/{generator}/{classifier}.json"
-            for generator in analysis["generators"]
-            for classifier in analysis["classifiers"]
-        ]
-    return _evaluation_files(config, table_experiments(entry), entry.get("columns", []))
+    """Files below the results' folder that a table reads, as its plug-in says."""
+    from robustvit.config.reports import table_spec  # which reads this module
+
+    return load("robustvit.reporting.tables", _table_kind(config, name)).files(
+        table_spec(config, name)
+    )
+
+
+def _table_kind(config: Mapping, name: str) -> str:
+    return config["tables"][name].get("kind", "evaluation")
 
 
 def figure_inputs(config: Mapping, name: str, options: Mapping) -> list[str]:
-    """Files below the results' folder that a figure reads, as its plug-in says.
-
-    Evaluations that an experiment is not asked for are left out: the figure shows them as missing.
-    """
-    kind = config["figures"][name]["kind"]
-    files = load("robustvit.reporting.figures", kind).files(options)
-    asked = set(_evaluation_files(config, list(config["experiments"]), list(config["protocols"])))
-    return [file for file in files if not file.startswith("eval/") or file in asked]
-
-
-def _evaluation_files(config: Mapping, experiments: list, protocols: list) -> list[str]:
-    return [
-        f"eval/{experiment}/{protocol}.json"
-        for experiment in experiments
-        for protocol in protocols
-        if protocol in config["experiments"][experiment]["evaluate"]
-    ]
+    """Files below the results' folder that a figure reads, as its plug-in says."""
+    return load("robustvit.reporting.figures", config["figures"][name]["kind"]).files(options)
 
 
 def report_experiments(config: Mapping) -> list[str]:
@@ -157,8 +169,11 @@ def finetuned(config: Mapping) -> list[str]:
 
 
 def fetch_spec(config: Mapping, source: str) -> dict:
-    """Where the archives of a source are looked for."""
-    return {"source": source, "mirrors": config["paths"]["mirror"]}
+    """Where the archives of a source are, and which: another file in their place is fetched anew.
+
+    A mirror that does not hold the source is left out, so that adding one repeats nothing.
+    """
+    return {"source": source, **describe_in_mirrors(source, config["paths"]["mirror"])}
 
 
 def stand_in_spec(config: Mapping, source: str) -> dict:
@@ -189,7 +204,7 @@ def perturbation_plugins(config: Mapping, analysis: str, generator: str) -> list
 
 def table_plugin(config: Mapping, name: str) -> str:
     """Module that builds a kind of table."""
-    return f"robustvit.reporting.tables.{config['tables'][name].get('kind', 'evaluation')}"
+    return f"robustvit.reporting.tables.{_table_kind(config, name)}"
 
 
 def figure_plugin(config: Mapping, name: str) -> str:

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from robustvit.config import inputs
-from robustvit.config.specs import dataset_spec, model_spec, num_examples, weights_owner
+from robustvit.config.captions import figure_values, fill, table_values
+from robustvit.config.report_jobs import report_jobs
+from robustvit.config.specs import gather_spec, model_spec, num_examples, weights_owner
 
 
 def labelled(config: Mapping, names: list[str]) -> list[dict]:
     """Experiments as the report shows them."""
     return [{"experiment": n, "label": config["experiments"][n]["label"]} for n in names]
+
+
+def asked(config: Mapping, name: str, protocols: list[str]) -> list[str]:
+    """Those of `protocols` that the experiment is evaluated with; other files are leftovers."""
+    return [p for p in protocols if p in config["experiments"][name]["evaluate"]]
 
 
 def column(config: Mapping, protocol: str) -> dict:
@@ -27,7 +34,9 @@ def table_spec(config: Mapping, name: str) -> dict:
         "name": name,
         "kind": entry.get("kind", "evaluation"),
         "title": entry["title"],
-        "caption": entry.get("caption", ""),
+        "caption": fill(
+            entry.get("caption", ""), table_values(config, entry), f"tables.{name}.caption"
+        ),
         "comparison": entry.get("comparison", "direction"),
     }
     if common["kind"] == "semantics":
@@ -49,6 +58,7 @@ def _row(config: Mapping, table: str, row: str | Mapping, columns: list[str]) ->
             if protocol in columns
         },
         "published_label": entry.get("published_label", ""),
+        "evaluate": [] if quoted else asked(config, row, columns),
     }
 
 
@@ -84,7 +94,12 @@ def figure_options(config: Mapping, name: str) -> dict:
         options["models"] = labelled(config, experiments)
         options["folder"] = f"gradients/{options['gradients']}"
     if "experiments" in options:
-        options["experiments"] = options["rows"] = labelled(config, options["experiments"])
+        options["experiments"] = labelled(config, options["experiments"])
+        shown = options.get("protocols") or list(config["protocols"])
+        options["rows"] = [
+            row | {"evaluate": asked(config, row["experiment"], shown)}
+            for row in options["experiments"]
+        ]
     if "protocols" in options:
         options["protocols"] = [column(config, protocol) for protocol in options["protocols"]]
     if "datasets" in options:
@@ -104,7 +119,11 @@ def figure_spec(config: Mapping, name: str) -> dict:
         "name": name,
         "kind": entry["kind"],
         "title": entry["title"],
-        "caption": entry["caption"],
+        "caption": fill(
+            entry["caption"],
+            figure_values(config, entry.get("options", {})),
+            f"figures.{name}.caption",
+        ),
         "options": figure_options(config, name),
     }
 
@@ -131,6 +150,7 @@ def report_spec(config: Mapping) -> dict:
         "protocols": {name: config["protocols"][name] for name in shown},
         "semantics": _semantics(config),
         "differences": report_differences(config, experiments),
+        "jobs": report_jobs(config),
     }
 
 
@@ -162,9 +182,8 @@ def report_differences(config: Mapping, experiments: list[str]) -> list[dict]:
 
 def _dataset(config: Mapping, name: str) -> dict:
     entry = config["datasets"][name]
-    shown = {key: entry[key] for key in ("label", "source", "image_size", "eval_split")}
-    read = dataset_spec(config, name, entry["eval_split"])
-    return shown | {key: read[key] for key in ("crop_pct", "interpolation")}
+    keys = ("label", "source", "image_size", "eval_split", "num_classes")
+    return {key: entry[key] for key in keys}
 
 
 def _experiment(config: Mapping, name: str) -> dict:
@@ -185,19 +204,33 @@ def _experiment(config: Mapping, name: str) -> dict:
         "patch_size": model["patch_size"],
         "normalization": model["normalization"],
         "evaluate": {p: num_examples(config, name, p) for p in entry["evaluate"]},
+        "images": _images(config, name),
         "seed": entry["seed"],
         "source": entry["source"],
     }
 
 
+def _images(config: Mapping, name: str) -> dict | None:
+    """How the experiment's evaluations bring images to the model's size; None without any."""
+    protocols = config["experiments"][name]["evaluate"]
+    if not protocols:
+        return None
+    read = gather_spec(config, name, protocols[0], dict.fromkeys(config["datasets"], False))
+    return {key: read["dataset"][key] for key in ("image_size", "crop_pct", "interpolation")}
+
+
 def _semantics(config: Mapping) -> list[dict]:
-    shown = [config["tables"][name].get("semantics") for name in config["report"]["tables"]]
+    """Analyses that the report shows; one that only figures show has nothing to be classified."""
+    report = config["report"]
+    tables = {config["tables"][name].get("semantics") for name in report["tables"]}
+    options = (config["figures"][name].get("options", {}) for name in report["figures"])
+    shown = tables | {option.get("semantics") for option in options}
     return [
         {
             "name": name,
             **entry,
             "generators": labelled(config, entry["generators"]),
-            "classifiers": labelled(config, entry["classifiers"]),
+            "classifiers": labelled(config, entry["classifiers"]) if name in tables else [],
         }
         for name, entry in config["semantics"].items()
         if name in shown

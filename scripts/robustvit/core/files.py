@@ -6,12 +6,20 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
+import socket
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import yaml
+
+from robustvit.core.locks import hold_lock
+
+# After so long without a change, what a process of another host was writing is given up.
+ABANDONED_SECONDS = 24 * 3600
 
 
 @contextlib.contextmanager
@@ -19,11 +27,14 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`; move it into place if the block succeeds.
 
     The bytes are flushed to the disk before the rename, so a crash leaves either the old file or
-    the new one. If the block raises, the temporary file is removed and `path` is untouched.
+    the new one. If the block raises, the temporary file is removed and `path` is untouched. What
+    killed processes left of earlier attempts is removed first.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+    for stale in _leftovers(path, path.suffix):
+        stale.unlink(missing_ok=True)
+    handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=path.suffix, dir=path.parent)
     os.close(handle)
     temporary = Path(name)
     try:
@@ -37,18 +48,73 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def atomic_directory(path: str | Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `path`; it replaces `path` if the block succeeds."""
+    """Yield a temporary folder beside `path`; it replaces `path` if the block succeeds.
+
+    A lock beside it, `.<name>.lock`, keeps a second process out, and under it the folders that
+    killed processes left are removed.
+
+    Raises:
+        UserError: if another process is writing the same folder.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    with hold_lock(path.with_name(f".{path.name}.lock"), _busy(path), remove=True):
+        for stale in _leftovers(path):
+            shutil.rmtree(stale, ignore_errors=True)
+        temporary = Path(tempfile.mkdtemp(prefix=_prefix(path), dir=path.parent))
+        try:
+            yield temporary
+            os.chmod(temporary, 0o755)
+            if path.exists():
+                shutil.rmtree(path)
+            os.replace(temporary, path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _busy(path: Path) -> Callable[[str], str]:
+    return lambda owner: (
+        f"{path}: {owner} is writing this folder. Wait until it has finished, or end it, and "
+        "start again."
+    )
+
+
+def _prefix(path: Path) -> str:
+    """Start of a temporary name; it says whose it is, so that others can tell when it is stale."""
+    return f".{path.name}.{_host()}-{os.getpid()}."
+
+
+def _host() -> str:
+    return re.sub(r"[^A-Za-z0-9]", "_", socket.gethostname())[:40]
+
+
+def _leftovers(path: Path, suffix: str = "") -> list[Path]:
+    """Temporary files or folders for `path` whose process does not live any more."""
+    pattern = re.compile(
+        rf"{re.escape(f'.{path.name}.')}((?P<host>\w+)-(?P<pid>\d+)\.)?\w{{8}}{re.escape(suffix)}"
+    )
+    start = f".{path.name}."
+    names = [name for name in os.listdir(path.parent) if name.startswith(start)]
+    matches = [match for name in names if (match := pattern.fullmatch(name))]
+    return [path.with_name(match[0]) for match in matches if _is_stale(path.parent, match)]
+
+
+def _is_stale(folder: Path, match: re.Match) -> bool:
+    if match["host"] == _host():
+        return not _is_alive(int(match["pid"]))
     try:
-        yield temporary
-        os.chmod(temporary, 0o755)
-        if path.exists():
-            shutil.rmtree(path)
-        os.replace(temporary, path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        return time.time() - os.stat(folder / match[0]).st_mtime > ABANDONED_SECONDS
+    except FileNotFoundError:
+        return False
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # it is another user's
+    return True
 
 
 def _sync(path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import hashlib
 from collections.abc import Iterable
 from functools import cache
 from pathlib import Path
@@ -36,6 +37,20 @@ def code_inputs(script: str, plugins: Iterable[str] = ()) -> list[str]:
         found.add(path)
         todo.extend(_imported_files(path))
     return sorted(str(path) for path in found)
+
+
+def code_digest(script: str, plugins: Iterable[str] = ()) -> str:
+    """Hash the content of `code_inputs`: what was computed under another hash is another's.
+
+    Returns:
+        64 hexadecimal digits that do not depend on where the checkout lies.
+    """
+    digest = hashlib.sha256()
+    for path in map(Path, code_inputs(script, plugins)):
+        name = path.relative_to(SCRIPTS).as_posix()
+        content = hashlib.sha256(path.read_bytes()).hexdigest()
+        digest.update(f"{name} {content}\n".encode())
+    return digest.hexdigest()
 
 
 @cache

@@ -29,6 +29,7 @@ OFFICIAL_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "splits": ("setid.mat",),
     },
 }
+MIRROR_EXAMPLE = "`paths: {mirror: [mirror, /data/archives]}`"
 DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
 
 
@@ -39,12 +40,13 @@ def find_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict[str, Pat
         The absolute path of each file by its role ("train", "val", …), all from one folder, or
         None if no folder holds all of them. The first mirror that does wins.
     """
-    for mirror in mirrors:
-        for folder in (Path(mirror) / source, Path(mirror)):
-            found = _find_in_folder(source, folder)
-            if found is not None:
-                return found
-    return None
+    folder = _complete_folder(source, mirrors)
+    return None if folder is None else _find_in_folder(source, folder)
+
+
+def _complete_folder(source: str, mirrors: Iterable[str | Path]) -> Path | None:
+    folders = (folder for mirror in mirrors for folder in (Path(mirror) / source, Path(mirror)))
+    return next((f for f in folders if _find_in_folder(source, f) is not None), None)
 
 
 def _find_in_folder(source: str, folder: Path) -> dict[str, Path] | None:
@@ -55,6 +57,27 @@ def _find_in_folder(source: str, folder: Path) -> dict[str, Path] | None:
             return None
         found[role] = present[0].resolve()
     return found
+
+
+def describe_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict:
+    """Say what a fetch of `source` depends on, without reading an archive.
+
+    Returns:
+        {"mirrors": [the folder that holds all of its files], "files": {role: [path, size in bytes,
+        time of modification in ns]}}, both empty if no mirror holds them. `find_in_mirrors` finds
+        the same files with these mirrors as with all. A source whose names are not known here (its
+        plug-in finds its files by itself) gets all mirrors.
+    """
+    if source not in OFFICIAL_NAMES:
+        return {"mirrors": [str(mirror) for mirror in mirrors], "files": {}}
+    folder = _complete_folder(source, mirrors)
+    if folder is None:
+        return {"mirrors": [], "files": {}}
+    files = {}
+    for role, path in _find_in_folder(source, folder).items():
+        status = path.stat()
+        files[role] = [str(path), status.st_size, status.st_mtime_ns]
+    return {"mirrors": [str(folder)], "files": files}
 
 
 @contextlib.contextmanager

@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from robustvit.core.errors import UserError
-from robustvit.data.archives import OFFICIAL_NAMES, check_archive, find_in_mirrors
+from robustvit.data.archives import (
+    MIRROR_EXAMPLE,
+    OFFICIAL_NAMES,
+    check_archive,
+    find_in_mirrors,
+)
 from robustvit.data.download import DownloadError, download, official_downloads
 from robustvit.data.source_files import write_source
 
@@ -43,7 +48,7 @@ def _download_all(source: str, folder: Path) -> dict[str, Path]:
 def _offline(source: str, error: DownloadError) -> UserError:
     names = ", ".join(names[0] for names in OFFICIAL_NAMES[source].values())
     return UserError(
-        f"{source} is in none of the folders under `mirrors` and could not be downloaded "
+        f"{source} is in none of the folders of `paths.mirror` and could not be downloaded "
         f"({error}). Without a network: put {names} into a folder that the configuration names, "
-        f"for instance `mirrors: [mirror]` with the files in mirror/{source}/, and start again."
+        f"for instance mirror/{source}/ with {MIRROR_EXAMPLE}, and start again."
     )

@@ -21,5 +21,5 @@ def package_file(package: str, name: str) -> Path:
             return Path(folder) / name
     raise UserError(
         f'the file "{name}" of the Python package "{package}" is missing: the environment is not '
-        "complete. Make it again with `make environment`."
+        "complete. Make it again with `make env`."
     )

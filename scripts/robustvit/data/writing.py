@@ -87,28 +87,42 @@ def write_dataset(
         UserError: for an image that does not decode, an empty split or a repeated id.
         OSError: if the disk is full; nothing is left behind.
     """
+    with atomic_directory(manifest_path.parent) as folder:
+        write_into(
+            folder, plan, manifest_path.name, dataset=dataset, builder=builder, source=source
+        )
+
+
+def write_into(
+    folder: Path, plan: DatasetPlan, manifest: str, *, dataset: str, builder: str, source: dict
+) -> None:
+    """As `write_dataset`, into an empty folder whose place the caller sees to.
+
+    Args:
+        folder: where everything goes.
+        manifest: file name of the manifest, which is written last.
+    """
     if not re.fullmatch(r"[a-z][a-z0-9_]*", dataset):
         raise UserError(
             f'datasets.{dataset}: TFDS needs names like "cifar10" (small letters, digits and _).'
         )
     start = time.monotonic()
-    with atomic_directory(manifest_path.parent) as folder:
-        (folder / TFDS_FOLDER).mkdir()
-        shape, splits = _write_splits(plan, folder, dataset)
-        manifest = {
-            "dataset": dataset,
-            "builder": builder,
-            "stand_in": source["stand_in"],
-            "origin": source["origin"],
-            "source_sha256": source["sha256"],
-            "classes": plan.classes,
-            "image_shape": shape,
-            "missing": plan.missing,
-            "splits": splits,
-            "sha256": _combined_hash(splits),
-            "provenance": provenance.collect(seconds=time.monotonic() - start),
-        }
-        write_json(folder / manifest_path.name, manifest)
+    (folder / TFDS_FOLDER).mkdir()
+    shape, splits = _write_splits(plan, folder, dataset)
+    content = {
+        "dataset": dataset,
+        "builder": builder,
+        "stand_in": source["stand_in"],
+        "origin": source["origin"],
+        "source_sha256": source["sha256"],
+        "classes": plan.classes,
+        "image_shape": shape,
+        "missing": plan.missing,
+        "splits": splits,
+        "sha256": _combined_hash(splits),
+        "provenance": provenance.collect(seconds=time.monotonic() - start),
+    }
+    write_json(folder / manifest, content)
 
 
 def _write_splits(

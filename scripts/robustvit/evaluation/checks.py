@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from robustvit.attacks.outcome import AttackOutcome
+from robustvit.attacks.support.outcome import AttackOutcome
 from robustvit.core.errors import UserError
 
 ROUNDING = {"linf": 1e-6, "l2": 1e-4}

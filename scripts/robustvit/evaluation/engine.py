@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 from torch import Tensor, nn
 
-from robustvit.attacks.outcome import AttackOutcome, Checkpoint
+from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint
 from robustvit.core import plugins, provenance
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.progress import Progress

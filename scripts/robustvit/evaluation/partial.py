@@ -11,9 +11,9 @@ from pathlib import Path
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from robustvit.attacks.outcome import AttackOutcome
+from robustvit.attacks.support.outcome import AttackOutcome
 from robustvit.core.files import atomic_path, sha256
-from robustvit.core.sources import code_inputs
+from robustvit.core.sources import code_digest
 
 
 class PartialOutcomes:
@@ -63,5 +63,5 @@ def partial_key(
 ) -> str:
     """Hash everything that decides a shard's rows: settings, images, weights and code."""
     parts = [json.dumps(spec, sort_keys=True), sha256(manifest), sha256(weights)]
-    parts += [sha256(path) for path in code_inputs("evaluate_model.py", plugins)]
+    parts.append(code_digest("evaluate_model.py", plugins))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]

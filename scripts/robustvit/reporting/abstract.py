@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from robustvit.core.progress import format_seconds
 from robustvit.reporting.formatting import percent, sentence_list, threat_text, with_interval
+from robustvit.reporting.protocols import weaknesses
 
 STRONGEST = ("autoattack", "apgd_ce", "pgd", "fgsm")  # attacks, the strongest first
 
@@ -64,32 +65,69 @@ def _scope(spec: dict, summary: dict) -> Iterator[str]:
 
 
 def _robustness(spec: dict, summary: dict) -> Iterator[str]:
-    """Compare, per data set and ε, the most robust model with the least robust one."""
+    """Per set of images and ε: the models, ranked only as far as their intervals allow it."""
     protocol = _strongest(spec, summary)
     if protocol is None:
         return
-    for experiments in _by_problem(summary, protocol).values():
-        ranked = sorted(experiments, key=lambda name: _robust(summary, name, protocol)["value"])
-        yield _best(spec, summary, ranked[-1], protocol)
-        lowest = _robust(summary, ranked[0], protocol)
-        if len(ranked) > 1 and lowest["value"] < _robust(summary, ranked[-1], protocol)["value"]:
-            label = quoted(spec["experiments"], ranked[0])
-            yield f"The least robust one, {label}, keeps {with_interval(lowest)}."
+    for names in _by_problem(summary, protocol).values():
+        records = {name: summary["evaluations"][name][protocol] for name in names}
+        ranked = sorted(records, key=lambda name: -records[name]["robust_top1"]["value"])
+        yield _first(spec, records, ranked, protocol)
+        if len(ranked) > 1:
+            yield _last(spec, records, ranked)
 
 
-def _best(spec: dict, summary: dict, name: str, protocol: str) -> str:
-    record = summary["evaluations"][name][protocol]
-    robust, clean = _robust(summary, name, protocol), _clean(summary, name, protocol)
-    against = label_of(spec["protocols"], protocol)
-    dataset = quoted(spec.get("datasets"), record["dataset"])
-    text = f"On {dataset}, the most robust model, "
-    text += f"{quoted(spec['experiments'], name)}, classifies {with_interval(robust)} of "
-    text += f"{robust['n']} images correctly under {against} at {threat_text(record['threat'])}"
+def _first(spec: dict, records: dict, ranked: list[str], protocol: str) -> str:
+    record = records[ranked[0]]
+    robust, clean = record["robust_top1"], record["clean_top1"]
+    rivals = [name for name in ranked[1:] if _overlap(robust, records[name]["robust_top1"])]
+    best = f"the most robust of {len(ranked)} models, " if ranked[1:] and not rivals else ""
+    text = f"On {quoted(spec.get('datasets'), record['dataset'])}, {best}"
+    text += f"{quoted(spec['experiments'], ranked[0])}{',' * bool(best)} classifies "
+    text += f"{with_interval(robust)} of {robust['n']} images correctly under "
+    text += f"{_attack(spec, record, protocol)} at {threat_text(record['threat'])}"
     if clean:
-        text += f", and {with_interval(clean)} of the unchanged images"
+        text += f", and {with_interval(clean)} of the same images unchanged"
     if record.get("chance") is not None:
         text += f"; guessing would reach {percent(record['chance'])}"
-    return text + "."
+    return text + _alarm(record) + "." + _undecided(spec, rivals)
+
+
+def _last(spec: dict, records: dict, ranked: list[str]) -> str:
+    """The model that keeps the lowest share; it is called so only if no interval overlaps."""
+    robust = records[ranked[-1]]["robust_top1"]
+    close = [n for n in ranked[:-1] if _overlap(robust, records[n]["robust_top1"])]
+    label = quoted(spec["experiments"], ranked[-1])
+    who = label if close else f"The least robust one, {label},"
+    return f"{who} keeps {with_interval(robust)}{_alarm(records[ranked[-1]])}."
+
+
+def _overlap(one: dict, other: dict) -> bool:
+    """Whether two proportions have values in common within their 95% intervals."""
+    return one["low"] <= other["high"] and other["low"] <= one["high"]
+
+
+def _attack(spec: dict, record: dict, protocol: str) -> str:
+    used = record.get("attack") or {}
+    classes = round(1 / record["chance"]) if record.get("chance") else 10
+    weaker = weaknesses(used.get("name"), used.get("options"), classes)
+    label = label_of(spec["protocols"], protocol)
+    return label + (f", weakened to {sentence_list(weaker)}," if weaker else "")
+
+
+def _alarm(record: dict) -> str:
+    failed = sentence_list(f"“{check['name']}”" for check in record["failed_checks"])
+    return f" (this evaluation failed its safety check {failed})" if failed else ""
+
+
+def _undecided(spec: dict, rivals: list[str]) -> str:
+    """Say that the run does not rank the first model before those that it overlaps with."""
+    if not rivals:
+        return ""
+    named = sentence_list(quoted(spec["experiments"], name) for name in rivals)
+    others = named if len(rivals) <= 3 else f"{len(rivals)} other models"
+    verb = "overlaps with that" if len(rivals) == 1 else "overlaps with those"
+    return f" Its 95 % interval {verb} of {others}, so this run does not rank them."
 
 
 def _strongest(spec: dict, summary: dict) -> str | None:
@@ -104,23 +142,15 @@ def _strongest(spec: dict, summary: dict) -> str | None:
     return ranked[0] if ranked else None
 
 
-def _by_problem(summary: dict, protocol: str) -> dict[str, list[str]]:
-    groups: dict[str, list[str]] = {}
+def _by_problem(summary: dict, protocol: str) -> dict[tuple, list[str]]:
+    """Models by the images and ε that they were attacked with: only those can be compared."""
+    groups: dict[tuple, list[str]] = {}
     for name, found in summary["evaluations"].items():
-        if protocol in found and _robust(summary, name, protocol):
-            record = found[protocol]
-            problem = f"{record['dataset']} {threat_text(record['threat'])}"
-            groups.setdefault(problem, []).append(name)
+        record = found.get(protocol)
+        if record and record["robust_top1"]:
+            images = (record["dataset"], record["split"], record["robust_top1"]["n"])
+            groups.setdefault((*images, threat_text(record["threat"])), []).append(name)
     return groups
-
-
-def _robust(summary: dict, name: str, protocol: str) -> dict | None:
-    return summary["evaluations"][name][protocol]["robust_top1"]
-
-
-def _clean(summary: dict, name: str, protocol: str) -> dict | None:
-    found = summary["evaluations"][name]
-    return (found.get("clean") or found[protocol])["clean_top1"]
 
 
 def _semantics(spec: dict, summary: dict) -> Iterator[str]:

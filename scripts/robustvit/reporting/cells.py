@@ -14,6 +14,8 @@ def make_cell(
     file: str | None,
     comparison: str,
     chance: float | None = None,
+    asked: bool = True,
+    failed: list[dict] | None = None,
 ) -> dict:
     """Join a measured proportion with a published number.
 
@@ -24,11 +26,14 @@ def make_cell(
         comparison: "direct" if both numbers answer the same question, so that a difference and a
             verdict are meaningful; "direction" if the run is a far smaller problem.
         chance: accuracy of guessing, as a fraction.
+        asked: whether the configuration asks for the result; one that nobody asks for and that
+            lies there all the same belongs to an earlier run and must not be given.
+        failed: checks that the evaluation did not pass (see `results.failed_checks`).
 
     Returns:
-        The cell; `status` is "measured", "not run" or "quoted".
+        The cell; `status` is "measured", "not run", "not asked" or "quoted".
     """
-    status = "quoted" if file is None else "measured" if measured else "not run"
+    status = _status(file, measured, asked)
     cell = {
         "status": status,
         "measured": measured,
@@ -36,15 +41,24 @@ def make_cell(
         "published": published_values(entry),
         "difference": None,
         "verdict": None,
+        "failed_checks": failed or [],
         "file": file,
     }
-    if comparison == "direct" and entry is not None and status != "quoted":
+    if comparison == "direct" and entry is not None and status in ("measured", "not run"):
         cell["verdict"] = "not run"
         if measured:
             cell["difference"] = round(100 * measured["value"] - entry.value, 4)
             inside = measured["low"] <= entry.value / 100 <= measured["high"]
             cell["verdict"] = "agrees" if inside else "differs"
     return cell
+
+
+def _status(file: str | None, measured: dict | None, asked: bool) -> str:
+    if file is None:
+        return "quoted"
+    if not asked:
+        return "not asked"
+    return "measured" if measured else "not run"
 
 
 def published_values(entry: Entry | None) -> dict | None:

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 from robustvit.core.progress import format_seconds
-from robustvit.reporting.display_methods import (
-    display_datasets,
-    display_experiments,
-    display_protocol,
-)
+from robustvit.reporting.display_methods import display_datasets, display_experiments
+from robustvit.reporting.display_protocol import display_protocol
 from robustvit.reporting.display_tables import display_table
 from robustvit.reporting.formatting import count, flatten, typeset
 
@@ -86,8 +83,7 @@ def _checks(spec: dict, summary: dict) -> list[dict]:
 
 
 def _check_group(name: str, checks: list[dict]) -> dict:
-    judged = [check for check in checks if check["passed"] is not None]
-    failed = [check for check in judged if not check["passed"]]
+    failed = [check for check in checks if not check["passed"]]
     details = [
         f"{check['experiment']}, {check['protocol']}"
         + (f": {check['detail']}" if check["detail"] else "")
@@ -95,8 +91,8 @@ def _check_group(name: str, checks: list[dict]) -> dict:
     ]
     return {
         "name": name,
-        "state": "failed" if failed else "passed" if judged else "for information",
-        "count": f"{len(judged) - len(failed)} of {len(judged)}" if judged else str(len(checks)),
+        "state": "failed" if failed else "passed",
+        "count": f"{len(checks) - len(failed)} of {len(checks)}",
         "details": details if failed else [d.split(": ", 1)[1] for d in details if ": " in d],
     }
 

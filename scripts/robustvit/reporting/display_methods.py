@@ -1,10 +1,10 @@
-"""What was run, on which images and how it was attacked: the methods, from the settings."""
+"""What was run and on which data sets, in words, from the settings and the manifests."""
 
 from __future__ import annotations
 
 from robustvit.core.progress import format_seconds
-from robustvit.reporting.abstract import STRONGEST, label_of
-from robustvit.reporting.formatting import count, flatten, sentence_list, setting, threat_text
+from robustvit.reporting.abstract import label_of
+from robustvit.reporting.formatting import count, setting, threat_text
 
 ORIGINS = {
     "mirror": "original archive from the configured mirror",
@@ -106,66 +106,3 @@ def _origin(found: dict) -> str:
     if found.get("stand_in"):
         return "written from CIFAR-10's photographs, in the layout of the official archive"
     return ORIGINS.get(found.get("origin"), str(found.get("origin") or "–"))
-
-
-def display_protocol(spec: dict, summary: dict) -> dict:
-    """The evaluation in words: which images, how many, which resize, which ε, which attacks."""
-    return {
-        "images": _images(spec, summary),
-        "protocols": [
-            {
-                "label": label_of(spec.get("protocols") or {}, name),
-                "description": _description(entry),
-                "scope": _scope(name, summary),
-            }
-            for name, entry in sorted((spec.get("protocols") or {}).items(), key=_strength)
-        ],
-    }
-
-
-def _strength(item: tuple[str, object]) -> int:
-    """Sort key of protocols: clean first, then the weakest attack first."""
-    attack = item[1].get("attack") if isinstance(item[1], dict) else None
-    return -STRONGEST.index(attack) if attack in STRONGEST else -len(STRONGEST)
-
-
-def _description(entry: object) -> str:
-    if not isinstance(entry, dict):
-        return str(entry)
-    options = "; ".join(f"{key} = {value}" for key, value in flatten(entry.get("options") or {}))
-    return " ".join(part for part in (entry.get("description"), options and f"({options})") if part)
-
-
-def _images(spec: dict, summary: dict) -> list[str]:
-    """One sentence per evaluated data set about its images and their preparation."""
-    used: dict[tuple[str, str | None], None] = {}
-    for found in summary["evaluations"].values():
-        for record in found.values():
-            used[record["dataset"], record.get("split")] = None
-    return [_image_sentence(spec, name, split) for name, split in used]
-
-
-def _image_sentence(spec: dict, name: str, split: str | None) -> str:
-    settings = (spec.get("datasets") or {}).get(name) or {}
-    text = f"{label_of(spec.get('datasets') or {}, name)}: "
-    text += f"images of the split “{split}”" if split else "evaluation images"
-    size, crop = settings.get("image_size"), settings.get("crop_pct") or 1.0
-    if size and crop < 1:
-        resized, kind = round(size / crop), settings.get("interpolation") or "bicubic"
-        text += f", shorter side resized to {resized} px ({kind})"
-        text += f", centre crop of {size} × {size} px"
-    elif size:
-        text += f", at {size} × {size} px"
-    return text + "."
-
-
-def _scope(protocol: str, summary: dict) -> str:
-    """On how many images of which sizes of ε a protocol was run."""
-    records = [found[protocol] for found in summary["evaluations"].values() if protocol in found]
-    if not records:
-        return "not run"
-    numbers = sorted({(r["robust_top1"] or r["clean_top1"] or {}).get("n") or 0 for r in records})
-    texts = [f"{len(records)} model{'s' * (len(records) != 1)}"]
-    texts.append(f"{sentence_list(map(count, numbers), 'or')} images each")
-    threats = sorted({threat_text(r["threat"]) for r in records if r.get("threat")})
-    return "; ".join(texts + ([sentence_list(threats, "or")] if threats else []))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from robustvit.reporting.formatting import interval, p_value, percent
-from robustvit.reporting.results import is_asked
+from collections.abc import Iterator
 
+from robustvit.reporting.formatting import interval, p_value, percent, sentence_list
+
+FAILED = "†"  # beside a number whose evaluation failed a safety check
 WIDE = 8  # columns beside the row's label from which a table is set across the page
 
 
@@ -13,11 +15,12 @@ def display_table(table: dict, spec: dict) -> dict:
 
     Args:
         table: what `build_table` made.
-        spec: the report's settings: what they do not ask for is "–", not "not run".
+        spec: the report's settings, which say how each experiment's epoch was chosen.
 
     Returns:
         {"title","caption","comparison","columns":[{"label","published"}],"rows":[…],
-        "chance": {"column": bool, "row": [str] or None},"wide","stand_in"}.
+        "chance_column": bool, "chance_row": [str] or None, "wide", "stand_in",
+        "notes": sentences that stand beneath the table}.
     """
     columns = [
         {"label": column["label"], "published": _any_published(table, index)}
@@ -33,28 +36,61 @@ def display_table(table: dict, spec: dict) -> dict:
         "corner": "Perturbations of" if table["kind"] == "semantics" else "Model",
         "comparison": table["comparison"],
         "columns": columns,
-        "rows": [_row(row, spec) for row in table["rows"]],
+        "rows": [_row(row) for row in table["rows"]],
         "chance_column": chance_column,
         "chance_row": chance_row,
         "wide": width > WIDE,
         "stand_in": any(row["stand_in"] for row in table["rows"]),
         "p_values": any(c.get("p_value") is not None for r in table["rows"] for c in r["cells"]),
         "published": any(column["published"] for column in columns),
+        "notes": [*_check_notes(table), *_selection_notes(table, spec)],
     }
+
+
+def _check_notes(table: dict) -> Iterator[str]:
+    """One sentence per number with a failed check: which number, which check, what it found."""
+    for row in table["rows"]:
+        for column, cell in zip(table["columns"], row["cells"], strict=True):
+            for check in cell["failed_checks"]:
+                detail = f" ({check['detail']})" if check["detail"] else ""
+                where = f"“{row['label']}”, {column['label']}"
+                yield f"{FAILED} {where}: failed the safety check “{check['name']}”{detail}."
+
+
+def _selection_notes(table: dict, spec: dict) -> Iterator[str]:
+    """Say whose epoch was picked by its accuracy on evaluation images, which favours it."""
+    rows = [row for row in table["rows"] if any(c["measured"] for c in row["cells"])]
+    picked = [row for row in rows if _selection(row["experiment"], spec) == "test"]
+    if picked:
+        labels = sentence_list(f"“{row['label']}”" for row in picked)
+        who = f"all {len(rows)} models" if 1 < len(picked) == len(rows) else labels
+        yield (
+            f"The weights of {who} are those of the epoch that did best on the evaluation split "
+            "itself (selection: test), which favours the measured numbers."
+        )
+
+
+def _selection(experiment: str | None, spec: dict) -> str | None:
+    """How the epoch of the weights that an experiment evaluates was chosen."""
+    entry = (spec.get("experiments") or {}).get(experiment) or {}
+    owner = (entry.get("weights") or {}).get("experiment")
+    if entry.get("recipe"):
+        return entry["recipe"].get("selection")
+    return _selection(owner, spec) if owner and owner != experiment else None
 
 
 def _any_published(table: dict, index: int) -> bool:
     return any(row["cells"][index]["published"] for row in table["rows"])
 
 
-def _row(row: dict, spec: dict) -> dict:
+def _row(row: dict) -> dict:
     chance = _row_chance(row)
     return {
         "label": row["label"],
         "published_label": row["published_label"] if _quotes(row) else None,
         "stand_in": row["stand_in"],
         "chance": percent(chance) if chance else "–",
-        "cells": [_cell(cell, spec) for cell in row["cells"]],
+        "cells": [_cell(cell) for cell in row["cells"]],
     }
 
 
@@ -62,22 +98,23 @@ def _quotes(row: dict) -> bool:
     return any(cell["published"] for cell in row["cells"])
 
 
-def _cell(cell: dict, spec: dict) -> dict:
+def _cell(cell: dict) -> dict:
     measured, published, status = cell["measured"], cell["published"], cell["status"]
-    if status == "not run" and not is_asked(spec, cell["file"]):
-        status = "not asked"
     notes = []
     if measured:
         notes = [interval(measured), f"{measured['k']} of {measured['n']}"]
     if cell.get("p_value") is not None:
         notes.append(p_value(cell["p_value"]))
-    empty = "not run" if status == "not run" else "–"
+    main = "not run" if status == "not run" else "–"
+    if measured:
+        main = percent(measured["value"], measured["n"])
     return {
         "status": status,
-        "main": percent(measured["value"], measured["n"]) if measured else empty,
+        "failed": bool(cell["failed_checks"]),
+        "main": main + f" {FAILED}" * bool(cell["failed_checks"]),
         "notes": notes,
         "published": _published_text(published),
-        "verdict": None if status == "not asked" else _verdict(cell),
+        "verdict": _verdict(cell),
     }
 
 

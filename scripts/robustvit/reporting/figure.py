@@ -1,4 +1,21 @@
-"""Drawing any kind of figure and writing it as PDF, SVG and PNG, with words for who cannot see."""
+"""Drawing any kind of figure and writing it as PDF, SVG and PNG, with words for who cannot see.
+
+A kind of figure is a module in `robustvit.reporting.figures` with four functions; `options` is the
+figure's entry in the configuration with names written out (see `robustvit.config.reports`), `spec`
+is {"name", "title", "options"}:
+
+- `files(options) -> list[str]`: files that the figure reads, relative to the results root, and no
+  other. The workflow makes them first. Planning calls it, so the module must not import matplotlib
+  at its top.
+- `read(options, root) -> dict`: everything out of those files that is drawn or described; raises
+  `UserError` where they contradict each other.
+- `draw(spec, inputs) -> matplotlib.figure.Figure`: the figure, made with
+  `robustvit.reporting.style`, at most as wide as the text.
+- `describe(spec, inputs) -> {"alt": str, "data": ...}`: alternative text for who cannot see the
+  figure, and its numbers for machines.
+
+A missing file is an error unless the module says `SHOWS_MISSING = True`.
+"""
 
 from __future__ import annotations
 
@@ -28,14 +45,13 @@ def figure_files(spec: dict) -> list[str]:
     return load(PACKAGE, spec["kind"]).files(spec.get("options") or {})
 
 
-def make_figure(spec: dict, root: Path, stem: Path, extra: Path | None = None) -> None:
+def make_figure(spec: dict, root: Path, stem: Path) -> None:
     """Draw the figure and write `stem` with .pdf, .svg, .png and .json.
 
     Args:
         spec: {"name", "kind", "title", "options": {…}}; the plug-in documents its options.
         root: results root.
         stem: output path without a suffix.
-        extra: file that is not under the root, for kinds that need one (the rule graph).
 
     Raises:
         UserError: for an unknown kind, a missing option or an input that is not there.
@@ -46,7 +62,7 @@ def make_figure(spec: dict, root: Path, stem: Path, extra: Path | None = None) -
     try:
         if not getattr(plugin, "SHOWS_MISSING", False):
             _require(spec, root, plugin.files(options))
-        inputs = plugin.read(options, root, extra)
+        inputs = plugin.read(options, root)
     except KeyError as error:
         name = spec.get("name", "?")
         text = f"figures.{name}: an option or input of kind {kind} has no {error}."

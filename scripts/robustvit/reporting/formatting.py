@@ -64,9 +64,10 @@ def sentence_list(items: Iterable[str], word: str = "and") -> str:
 
 
 def typeset(value: object) -> object:
-    """Put typographic apostrophes and unbreakable percent signs into all text of a JSON value."""
+    """Put typographic apostrophes, unbreakable percent signs and radii into all text of JSON."""
     if isinstance(value, str):
-        return value.replace("'", "’").replace(" %", "\u00a0%")
+        value = value.replace("'", "’").replace(" %", "\u00a0%")
+        return value.replace("ε = ", "ε\u00a0=\u00a0")
     if isinstance(value, dict):
         return {key: typeset(item) for key, item in value.items()}
     return [typeset(item) for item in value] if isinstance(value, list) else value

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -81,9 +82,21 @@ class Published:
             )
         return self.entries[key]
 
-    def value(self, key: str) -> float:
-        """Return the number itself, in the entry's unit (percent for accuracies)."""
-        return self.entry(key).value
+    def check(self, keys: Mapping[str, str]) -> None:
+        """Check that every key exists, before anything runs.
+
+        Args:
+            keys: key of the configuration ("experiments.light.published.clean") to the key of the
+                published number that stands there.
+
+        Raises:
+            UserError: naming the key of the configuration and the nearest published number.
+        """
+        for where, key in keys.items():
+            try:
+                self.entry(key)
+            except UserError as error:
+                raise UserError(f"{where}: {error}") from None
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -87,11 +87,6 @@ class Results:
         """A classification of perturbations, or None if it was not run."""
         return read_optional_json(self.root / self.semantics_file(semantics, generator, classifier))
 
-    def semantics_files(self, semantics: str) -> list[Path]:
-        """All classifications of perturbations of one semantics analysis, sorted."""
-        found = (self.root / "semantics" / semantics).glob("*/*.json")
-        return sorted(path for path in found if path.name != "manifest.json")
-
     def dataset(self, name: str) -> dict | None:
         """A data set's manifest."""
         return read_optional_json(self.root / "datasets" / name / "manifest.json")
@@ -144,15 +139,10 @@ def proportion(record: dict, metric: str, where: str) -> dict | None:
     return {"value": value, "low": low, "high": high, "k": found.get("k"), "n": found.get("n")}
 
 
-def is_asked(spec: dict, file: str) -> bool:
-    """Whether the configuration asks for an evaluation, so that its absence means something.
-
-    Args:
-        spec: the report's settings; an experiment's "evaluate" names its protocols.
-        file: path relative to the results root, for instance "eval/light/autoattack.json".
-    """
-    parts = file.removesuffix(".json").split("/")
-    if parts[0] != "eval" or len(parts) != 3:
-        return True
-    asked = ((spec.get("experiments") or {}).get(parts[1]) or {}).get("evaluate")
-    return asked is None or parts[2] in asked
+def failed_checks(record: dict) -> list[dict]:
+    """The checks that an evaluation made on itself and did not pass: [{"name", "detail"}]."""
+    return [
+        {"name": check["name"], "detail": check["detail"]}
+        for check in record.get("checks") or []
+        if not check["passed"]
+    ]

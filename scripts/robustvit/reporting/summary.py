@@ -9,7 +9,7 @@ from robustvit.core import provenance
 from robustvit.core.errors import UserError
 from robustvit.reporting.abstract import write_abstract
 from robustvit.reporting.published import Published
-from robustvit.reporting.results import Results, is_asked, proportion, read_optional_json
+from robustvit.reporting.results import Results, failed_checks, proportion
 from robustvit.reporting.stages import collect_stages
 
 METRICS = ("clean_top1", "robust_top1")
@@ -24,7 +24,8 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
 
     Args:
         spec: {"name","title","tables","figures","experiments","datasets","protocols","semantics",
-            "notes","follow"}.
+            "notes","follow","jobs"}; what an experiment's "evaluate", an analysis or "jobs" does
+            not name is not read, since a file that nobody asks for is of an earlier run.
 
     Raises:
         UserError: if a file cannot be read or contradicts itself, or nothing at all was run.
@@ -39,14 +40,14 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "follow": spec.get("follow"),
         "notes": list(spec.get("notes") or []),
         "tables": {name: table for name, table in tables.items() if table},
-        "evaluations": _evaluations(experiments, spec.get("protocols") or {}, results),
+        "evaluations": _evaluations(experiments, results),
         "semantics": list(_semantics(spec, results)),
         "training": {name: _training(name, entry, results) for name, entry in experiments.items()},
         "datasets": {name: _dataset(name, results) for name in spec.get("datasets") or {}},
         "figures": {figure["name"]: results.figure(figure["name"]) for figure in _figures(spec)},
-        "stages": collect_stages(results.root),
+        "stages": collect_stages(results.root, spec.get("jobs") or {}),
     }
-    summary["checks"] = list(_checks(experiments, spec.get("protocols") or {}, results))
+    summary["checks"] = list(_checks(experiments, results))
     summary["missing"] = list(_missing(spec, summary))
     summary["provenance"] = _provenance(spec, results, published)
     summary["abstract"] = write_abstract(spec, summary)
@@ -57,43 +58,54 @@ def _figures(spec: dict) -> list[dict]:
     return [f if isinstance(f, dict) else {"name": f} for f in spec.get("figures") or []]
 
 
-def _evaluations(experiments: dict, protocols: dict, results: Results) -> dict:
+def _asked(experiments: dict) -> Iterator[tuple[str, str]]:
+    """Pairs of experiment and protocol that the configuration asks for."""
+    for name, entry in experiments.items():
+        for protocol in entry.get("evaluate") or {}:
+            yield name, protocol
+
+
+def _evaluations(experiments: dict, results: Results) -> dict:
     found: dict[str, dict] = {}
-    for experiment in experiments:
-        for protocol in protocols:
-            record = results.evaluation(experiment, protocol)
-            if record is not None:
-                found.setdefault(experiment, {})[protocol] = _evaluation(
-                    record, results.evaluation_file(experiment, protocol)
-                )
+    for experiment, protocol in _asked(experiments):
+        record = results.evaluation(experiment, protocol)
+        if record is not None:
+            found.setdefault(experiment, {})[protocol] = _evaluation(
+                record, results.evaluation_file(experiment, protocol)
+            )
     return found
 
 
 def _evaluation(record: dict, file: str) -> dict:
     measured = {metric: proportion(record, metric, file) for metric in METRICS}
-    return measured | {key: record.get(key) for key in KEPT} | {"file": file}
+    kept = {key: record.get(key) for key in KEPT}
+    return measured | kept | {"failed_checks": failed_checks(record), "file": file}
 
 
-def _semantics_names(spec: dict) -> list[str]:
-    return [e["name"] if isinstance(e, dict) else e for e in spec.get("semantics") or []]
+def _pairs(spec: dict) -> Iterator[tuple[str, str, str]]:
+    """Analysis, generator and classifier of every classification that the report shows."""
+    for analysis in spec.get("semantics") or []:
+        for generator in analysis["generators"]:
+            for classifier in analysis["classifiers"]:
+                yield analysis["name"], generator["experiment"], classifier["experiment"]
 
 
 def _semantics(spec: dict, results: Results) -> Iterator[dict]:
-    for name in _semantics_names(spec):
-        for path in results.semantics_files(name):
-            record = read_optional_json(path) or {}
-            file = path.relative_to(results.root).as_posix()
+    for pair in _pairs(spec):
+        record, file = results.semantics(*pair), results.semantics_file(*pair)
+        if record is not None:
             for metric in ("top1", "top5"):
                 proportion(record, metric, file)
-            names_of = {"semantics": name, "generator": path.parent.name, "classifier": path.stem}
+            names_of = dict(zip(("semantics", "generator", "classifier"), pair, strict=True))
             yield names_of | {k: v for k, v in record.items() if k != "provenance"} | {"file": file}
 
 
 def _training(name: str, entry: dict, results: Results) -> dict:
+    if not entry.get("recipe"):
+        return {"status": "not trained here"}
     found = results.training(name)
     if found is None or not found["metrics"]:
-        trained = isinstance(entry, dict) and bool(entry.get("recipe"))
-        return {"status": "missing" if trained else "not trained here"}
+        return {"status": "missing"}
     made = found["config"].get("provenance") or {}
     return {
         "status": "done",
@@ -119,38 +131,17 @@ def _dataset(name: str, results: Results) -> dict:
         "origin": manifest.get("origin"),
         "stand_in": bool(manifest.get("stand_in")),
         "classes": manifest.get("classes") or [],
+        "image_shape": manifest.get("image_shape"),
         "splits": {split: part.get("num_examples") for split, part in splits.items()},
         "sha256": manifest.get("sha256"),
     }
 
 
-def _checks(experiments: dict, protocols: dict, results: Results) -> Iterator[dict]:
-    for experiment in experiments:
-        for protocol in protocols:
-            record = results.evaluation(experiment, protocol) or {}
-            for check in normalise_checks(record.get("checks")):
-                yield {"experiment": experiment, "protocol": protocol} | check
-
-
-def normalise_checks(checks: object) -> list[dict]:
-    """Bring checks to [{"name", "passed", "detail"}].
-
-    Accepted are a list of such objects, or a mapping of names to true/false, to such an object, or
-    to a number or text that only informs.
-    """
-    if not checks:
-        return []
-    pairs = checks.items() if isinstance(checks, dict) else ((c.get("name"), c) for c in checks)
-    return [_check(str(name), value) for name, value in pairs]
-
-
-def _check(name: str, value: object) -> dict:
-    if isinstance(value, dict):
-        passed = next((value[k] for k in ("passed", "ok", "pass") if k in value), None)
-        detail = value.get("detail") or value.get("message") or ""
-    else:
-        passed, detail = (value, "") if isinstance(value, bool) else (None, str(value))
-    return {"name": name, "passed": passed, "detail": str(detail)}
+def _checks(experiments: dict, results: Results) -> Iterator[dict]:
+    for experiment, protocol in _asked(experiments):
+        record = results.evaluation(experiment, protocol) or {}
+        for check in record.get("checks") or []:
+            yield {"experiment": experiment, "protocol": protocol} | check
 
 
 def _missing(spec: dict, summary: dict) -> Iterator[dict]:
@@ -159,7 +150,7 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
         table = summary["tables"].get(name)
         if table is None:
             yield {"what": f"table {name}", "file": f"tables/{name}.json"}
-        for file in filter(lambda file: is_asked(spec, file), (table or {}).get("missing", [])):
+        for file in (table or {}).get("missing", []):
             yield {"what": f"a result in table {name}", "file": file}
     for name, figure in summary["figures"].items():
         if figure is None:
@@ -193,12 +184,15 @@ def _provenance(spec: dict, results: Results, published: Published) -> dict:
 
 def _provenances(spec: dict, results: Results) -> Iterator[dict]:
     """Provenance of every result that the report shows; leftovers of other runs have none."""
+    experiments = spec.get("experiments") or {}
     records = [results.dataset(name) for name in spec.get("datasets") or {}]
-    for experiment in spec.get("experiments") or {}:
-        records.append((results.training(experiment) or {}).get("config"))
-        records += [results.evaluation(experiment, p) for p in spec.get("protocols") or {}]
-    for name in _semantics_names(spec):
-        records += [read_optional_json(path) for path in results.semantics_files(name)]
+    records += [
+        (results.training(name) or {}).get("config")
+        for name, entry in experiments.items()
+        if entry.get("recipe")
+    ]
+    records += [results.evaluation(*pair) for pair in _asked(experiments)]
+    records += [results.semantics(*pair) for pair in _pairs(spec)]
     for record in records:
         found = (record or {}).get("provenance")
         if isinstance(found, dict):

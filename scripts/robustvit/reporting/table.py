@@ -1,4 +1,14 @@
-"""Building any kind of table and writing it as JSON (for the report) and as CSV (for people)."""
+"""Building any kind of table and writing it as JSON (for the report) and as CSV (for people).
+
+A kind of table is a module in `robustvit.reporting.tables` with two functions:
+
+- `files(spec) -> list[str]`: files that the table reads, relative to the results root, and no
+  other. The workflow makes them first, and `build` must read nothing else: what lies there without
+  being asked for belongs to an earlier run. Must import nothing heavy, since planning calls it.
+- `build(spec, results, published) -> {"columns": [{"label", "metric"}], "rows": [{"label",
+  "experiment", "published_label", "stand_in", "cells"}]}`: one cell of
+  `robustvit.reporting.cells.make_cell` per column. A file that is missing is a cell "not run".
+"""
 
 from __future__ import annotations
 
@@ -31,6 +41,7 @@ CSV_COLUMNS = (
     "published_for",
     "difference",
     "verdict",
+    "failed_checks",
     "stand_in",
     "file",
 )
@@ -102,6 +113,7 @@ def _csv_line(table: str, row: dict, column: dict, cell: dict) -> dict:
         "published_for": row["published_label"],
         "difference": cell["difference"],
         "verdict": cell["verdict"],
+        "failed_checks": "; ".join(check["name"] for check in cell["failed_checks"]),
         "stand_in": str(row["stand_in"]).lower(),
         "file": cell["file"],
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from robustvit.attacks.frozen import attack_mode
+from robustvit.attacks.support.frozen import attack_mode
 from robustvit.core import plugins
 from robustvit.core.errors import UserError
 from robustvit.training.contracts import AttackSettings, Batch, LossContext

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import resource
 import sys
+import warnings
 from dataclasses import dataclass
 
 import torch
@@ -75,6 +77,11 @@ class Device:
 def open_device(name: str = "auto", threads: int | None = None) -> Device:
     """Open the device that a command line names.
 
+    On a GPU torch's deterministic algorithms are switched on and TF32 is switched off, for the
+    whole process: the same training on the same kind of GPU ends with the same bytes, and
+    "float32" means float32. An operation that has no deterministic form warns and runs; another
+    kind of GPU, or the CPU, differs in the last bits.
+
     Args:
         name: "auto" (a GPU if there is one), "cpu", "cuda" or "cuda:1".
         threads: number of CPU threads; the last bits of sums depend on it.
@@ -93,5 +100,21 @@ def open_device(name: str = "auto", threads: int | None = None) -> Device:
         raise UserError("--device cuda: no GPU is visible to this process; use --device cpu")
     if kind == "cpu":
         return Device(torch.device("cpu"))
+    _compute_exactly()
     device = torch.device("cuda", int(name.partition(":")[2] or 0))
     return Device(device, check_every=10)
+
+
+def _compute_exactly() -> None:
+    """Make this process' GPU computations repeatable, and those in float32 as precise as that."""
+    # cuBLAS reads it when it is first used, so it has to be set before.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.backends.cudnn.deterministic = True
+    torch.backends.cudnn.benchmark = False
+    with warnings.catch_warnings():
+        # The new names of these two cannot be mixed with the old ones that torch itself still reads
+        # (torch.backends.cudnn.flags in 2.9).
+        warnings.simplefilter("ignore")
+        torch.backends.cuda.matmul.allow_tf32 = False
+        torch.backends.cudnn.allow_tf32 = False

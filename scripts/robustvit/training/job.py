@@ -8,22 +8,25 @@ from pathlib import Path
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json, sha256
+from robustvit.core.sources import code_digest
 from robustvit.training.datasets import open_data
 from robustvit.training.devices import Device
 from robustvit.training.engine import Trainer
 from robustvit.training.lock import exclusive_lock
 from robustvit.training.outputs import OutputPaths, write_outputs
+from robustvit.training.parts import plugin_modules
 from robustvit.training.plan import Plan
 from robustvit.training.state import StateFolder
 
 
 def job_key(spec: dict, inputs: dict[str, str | None]) -> str:
-    """Hash what a training is made from: its spec, and the content of its inputs.
+    """Hash what a training is made from: its spec, its code, and the content of its inputs.
 
     A state is only ever taken up by a job with the same key: one that trains the same thing on
-    the same data from the same initial weights.
+    the same data from the same initial weights with the same source files.
     """
-    text = json.dumps([spec, inputs], sort_keys=True)
+    code = code_digest("train_model.py", plugin_modules(spec))
+    text = json.dumps([spec, inputs, code], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

@@ -128,3 +128,16 @@ def test_chance_and_p_values() -> None:
     assert (summary["chance_top1"], summary["chance_top5"]) == (0.1, 0.5)
     assert summary["p_value_top1"] < 1e-7
     assert 1e-6 < summary["p_value_top5"] < 1e-4
+
+
+def test_a_set_is_written_without_a_folder_in_a_folder(perturbed) -> None:
+    """A killed attack must leave only what the next one removes."""
+    output, _ = perturbed
+    assert [path.name for path in output.parent.parent.iterdir()] == [output.parent.name]
+
+
+def test_there_is_one_encoder_of_pngs() -> None:
+    from robustvit.analysis import perturbations
+    from robustvit.data import png
+
+    assert perturbations.encode_png is png.encode_png

@@ -10,7 +10,7 @@ from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from pyautoattack.square import SquareAttack
 
 from robustvit.attacks import _apgd, _square, apgd_ce, autoattack
-from robustvit.attacks.outcome import AttackOutcome, ignore_report
+from robustvit.attacks.support.outcome import AttackOutcome, ignore_report
 from robustvit.core.errors import UserError
 
 QUICK = {"iterations": 15, "queries": 150}

@@ -7,8 +7,8 @@ import torch
 from attack_models import convolutional
 from torch import nn
 
-from robustvit.attacks.frozen import attack_mode
 from robustvit.attacks.pgd import perturb
+from robustvit.attacks.support.frozen import attack_mode
 
 
 def snapshot(model: nn.Module) -> dict:

@@ -4,7 +4,7 @@ import pytest
 import torch
 from timm.models.xcit import Xcit
 
-from robustvit.attacks.outcome import ignore_report
+from robustvit.attacks.support.outcome import ignore_report
 from robustvit.core.plugins import load
 
 

@@ -12,8 +12,8 @@ from torch import nn
 
 from robustvit.attacks import fgsm, pgd
 from robustvit.attacks._watching import Watch
-from robustvit.attacks.frozen import attack_mode
-from robustvit.attacks.outcome import ignore_report
+from robustvit.attacks.support.frozen import attack_mode
+from robustvit.attacks.support.outcome import ignore_report
 from robustvit.core.errors import UserError
 
 NORMS = st.sampled_from(["linf", "l2"])

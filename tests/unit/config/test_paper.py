@@ -7,13 +7,13 @@ import pytest
 
 from robustvit.config import inputs, reports, specs
 from robustvit.config.catalogue import catalogue
-from robustvit.config.job_counts import shard_count
 from robustvit.config.published_links import (
     check_published,
     join_problems,
     load_exceptions,
     published_links,
 )
+from robustvit.config.report_jobs import shard_count
 from robustvit.config.resolve import resolve
 from robustvit.core.errors import UserError
 from robustvit.core.sources import SCRIPTS

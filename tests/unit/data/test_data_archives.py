@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from robustvit.core.errors import UserError
-from robustvit.data.archives import check_archive, find_in_mirrors, tar_files
+from robustvit.data.archives import check_archive, describe_in_mirrors, find_in_mirrors, tar_files
 from robustvit.data.tar_writing import add_bytes, open_tar, open_tgz, write_zip
 
 
@@ -61,3 +63,29 @@ def test_the_first_complete_mirror_wins(tmp_path):
     assert {path.parent for path in found.values()} == {own / "imagenet"}
     assert find_in_mirrors("imagenet", [flat, own])["val"].parent == flat
     assert find_in_mirrors("imagenet", [incomplete, tmp_path / "absent"]) is None
+
+
+def test_what_is_tracked_changes_with_the_file_and_with_nothing_else(tmp_path):
+    first, other = tmp_path / "first", tmp_path / "other"
+    archive = first / "caltech101" / "caltech-101.zip"
+    archive.parent.mkdir(parents=True)
+    write_zip(archive, "x", b"1" * 1000)
+    before = describe_in_mirrors("caltech101", [first])
+    status = archive.stat()
+    assert before == {
+        "mirrors": [str(archive.parent)],
+        "files": {"archive": [str(archive), status.st_size, status.st_mtime_ns]},
+    }
+    # Another mirror, and another source's archive in the same one, are no change of this source.
+    other.mkdir()
+    make_tar(first / "ILSVRC2012_img_train.tar")
+    assert describe_in_mirrors("caltech101", [other, first]) == before
+    assert describe_in_mirrors("cifar10", [first]) == {"mirrors": [], "files": {}}
+    assert find_in_mirrors("caltech101", before["mirrors"]) == {"archive": archive}
+    os.utime(archive, ns=(status.st_mtime_ns, status.st_mtime_ns + 1))
+    assert describe_in_mirrors("caltech101", [first]) != before
+
+
+def test_a_plugin_that_finds_its_files_itself_gets_all_mirrors(tmp_path):
+    found = describe_in_mirrors("my_own_source", [tmp_path, "mirror"])
+    assert found == {"mirrors": [str(tmp_path), "mirror"], "files": {}}

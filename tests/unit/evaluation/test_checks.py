@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from robustvit.attacks.outcome import AttackOutcome
+from robustvit.attacks.support.outcome import AttackOutcome
 from robustvit.core.errors import UserError
 from robustvit.evaluation import checks
 

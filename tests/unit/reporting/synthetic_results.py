@@ -23,6 +23,7 @@ ACCURACY = {  # clean, AutoAttack: hits of 64 images
     "demo_standard": (55, 0),
     "demo_cifar": (47, 30),
 }
+ATTACKS = {name: {"success": 1} for name in ("apgd-ce", "apgd-dlr", "fab-t", "square")}
 PROVENANCE = {
     "commit": "0123456789abcdef0123456789abcdef01234567",
     "created": "2026-01-02T03:04:05+00:00",
@@ -107,7 +108,9 @@ def write_evaluations(root: Path) -> None:
             {"name": "white box", "passed": name != "demo_canonical", "detail": "0.4% more"},
         ]
         for protocol, hits in (("clean", None), ("autoattack", robust), ("pgd10", robust + 2)):
-            record = common | {"protocol": protocol, "clean_top1": proportion(clean, 64)}
+            record = common | {"threat": None, "checks": [], "protocol": protocol}
+            record |= {"attacks": ATTACKS if protocol == "autoattack" else {}}
+            record |= {"clean_top1": proportion(clean, 64)}
             if hits is not None:
                 record |= {"robust_top1": proportion(hits, 64), "threat": threat, "checks": checks}
             write(root / f"eval/{name}/{protocol}.json", record)
@@ -172,6 +175,7 @@ def write_datasets(root: Path) -> None:
             "stand_in": stand_in,
             "origin": "stand-in" if stand_in else "npm",
             "classes": CLASSES,
+            "image_shape": [None, None, 3] if stand_in else [32, 32, 3],
             "splits": {"train": {"num_examples": 12000}, "val": {"num_examples": 400}},
             "sha256": "ab" * 32,
             "provenance": PROVENANCE,

@@ -23,6 +23,7 @@ def table_spec() -> dict:
             if name in keys
             else {},
             "published_label": "XCiT-S12" if name in keys else None,
+            "evaluate": ["clean", "pgd10", "autoattack"],
         }
         for name, label in EXPERIMENTS.items()
     ]
@@ -66,7 +67,10 @@ def figure_specs() -> list[dict]:
         {"experiment": "demo_light", "label": "robust XCiT-demo"},
         {"experiment": "demo_standard", "label": "standard XCiT-demo"},
     ]
-    every = [{"experiment": name, "label": label} for name, label in EXPERIMENTS.items()]
+    every = [
+        {"experiment": name, "label": label, "evaluate": ["clean", "autoattack"]}
+        for name, label in EXPERIMENTS.items()
+    ]
     options = {
         "perturbations": {"semantics": "demo", "generators": two, "columns": 8},
         "gradients": {"models": two},
@@ -90,6 +94,7 @@ def report_spec() -> dict:
     """Settings of a report over everything above."""
     recipe = {
         "batch_size": 256,
+        "selection": "last",
         "epochs": 12,
         "optimizer": {"name": "adamw", "lr": 0.001, "weight_decay": 0.5},
         "augmentation": {"mixup": 0.0, "cutmix": 0.0, "randaugment": None},
@@ -107,6 +112,14 @@ def report_spec() -> dict:
             if name == "demo_standard"
             else {"norm": "linf", "epsilon_255": 8 if name == "demo_cifar" else 4},
             "init": {"experiment": "demo_light"} if name == "demo_cifar" else None,
+            "weights": {"experiment": name},
+            "evaluate": {"clean": 64, "pgd10": 64, "autoattack": 64},
+            "images": {
+                "image_size": 32,
+                "crop_pct": 1.0 if name == "demo_cifar" else 0.875,
+                "interpolation": "bicubic",
+            },
+            "normalization": None,
             "seed": 42,
         }
         for name, label in EXPERIMENTS.items()
@@ -120,23 +133,38 @@ def report_spec() -> dict:
         ],
         "experiments": experiments,
         "datasets": {
-            "cifar10": {"label": "CIFAR-10", "image_size": 32, "crop_pct": 1.0},
-            "imagenet_demo": {"label": "ImageNet, 4 classes", "image_size": 32, "crop_pct": 0.875},
+            "cifar10": {"label": "CIFAR-10", "eval_split": "val"},
+            "imagenet_demo": {"label": "ImageNet, 4 classes", "eval_split": "val"},
         },
         "protocols": {
             "clean": {"label": "clean", "description": "Unchanged images.", "attack": None},
             "pgd10": {
                 "label": "PGD-10",
-                "description": "Ten steps of projected gradient descent from a random start.",
+                "description": "Projected gradient descent from a random start.",
                 "attack": "pgd",
+                "options": {"steps": 10, "step_factor": 1.5},
             },
             "autoattack": {
                 "label": "AutoAttack",
-                "description": "APGD-CE, APGD-T, FAB-T and Square, standard version.",
+                "description": "Worst case of the ensemble.",
                 "attack": "autoattack",
             },
         },
-        "semantics": ["demo"],
+        "semantics": [
+            {
+                "name": "demo",
+                "label": "Perturbations",
+                "dataset": "cifar10",
+                "num_examples": 64,
+                "attack": "pgd",
+                "options": {"steps": 100, "step_factor": 1.5},
+                "threat": {"norm": "linf", "epsilon_255": 4},
+                "sign": "minus",
+                "generators": semantics_table_spec()["generators"],
+                "classifiers": semantics_table_spec()["classifiers"],
+            }
+        ],
+        "jobs": {"train_model": ["demo_light", "demo_standard"], "make_table": ["recipes"]},
         "notes": ["A *note* with #signs, [brackets], $x$ and \\ that must survive as typed."],
         "follow": "code",
     }

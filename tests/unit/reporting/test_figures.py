@@ -1,5 +1,6 @@
 """Figures: files, determinism, no overlapping text, errors."""
 
+import inspect
 import itertools
 import json
 from unittest import mock
@@ -11,6 +12,7 @@ import synthetic_specs as specs
 
 from robustvit.core.errors import UserError
 from robustvit.core.plugins import available, load
+from robustvit.reporting import figure as figure_module
 from robustvit.reporting import style
 from robustvit.reporting.figure import PACKAGE, figure_files, make_figure
 
@@ -28,7 +30,7 @@ def drawn(kind, root, **options):
     plugin = load(PACKAGE, kind)
     spec = SPECS[kind] | {"options": SPECS[kind]["options"] | options}
     with style.applied():
-        return plugin.draw(spec, plugin.read(spec["options"], root, None))
+        return plugin.draw(spec, plugin.read(spec["options"], root))
 
 
 def texts_of(figure):
@@ -106,7 +108,10 @@ def test_no_text_overlaps_or_leaves_the_figure(kind, full_root):
 
 def test_long_labels_do_not_overlap(full_root):
     long = "XCiT-small with a very long description of its recipe and data"
-    rows = [{"experiment": name, "label": f"{long} {name}"} for name in synthetic.EXPERIMENTS]
+    rows = [
+        {"experiment": name, "label": f"{long} {name}", "evaluate": ["clean", "autoattack"]}
+        for name in synthetic.EXPERIMENTS
+    ]
     assert_text_is_apart(drawn("ablation_bars", full_root, rows=rows))
     assert_text_is_apart(drawn("learning_curves", full_root, experiments=rows))
 
@@ -188,17 +193,49 @@ def test_curves_hold_percentages_of_both_kinds(full_root):
     assert clean.lines[0].get_ydata()[-1] == pytest.approx(100 * 0.8 * (1 - np.exp(-3)), abs=0.01)
 
 
-def test_rule_graph_from_a_file_outside_the_root(tmp_path):
-    dot = tmp_path / "graph.dot"
-    dot.write_text(synthetic.dot_text())
-    spec = {"name": "rules", "kind": "rulegraph", "options": {}}
-    make_figure(spec, tmp_path, tmp_path / "rules", dot)
+def test_rule_graph_leaves_out_what_is_implied(full_root, tmp_path):
+    spec = {"name": "rules", "kind": "rulegraph", "options": {"dot": "rulegraph.dot"}}
+    make_figure(spec, full_root, tmp_path / "rules")
     data = json.loads((tmp_path / "rules.json").read_text())["data"]
     assert len(data["rules"]) == 17
     assert ["fetch_source", "make_stand_in"] in data["edges"]
     assert ["fetch_source", "build_dataset"] not in data["edges"]  # implied by the stand-in
-    with pytest.raises(UserError, match="give --input"):
-        make_figure(spec, tmp_path, tmp_path / "rules")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_kind_has_the_documented_interface(kind):
+    plugin = load(PACKAGE, kind)
+    for name in ("files", "read", "draw", "describe"):
+        assert f"`{name}(" in figure_module.__doc__
+    parameters = {
+        name: list(inspect.signature(getattr(plugin, name)).parameters)
+        for name in ("files", "read", "draw", "describe")
+    }
+    assert parameters == {
+        "files": ["options"],
+        "read": ["options", "root"],
+        "draw": ["spec", "inputs"],
+        "describe": ["spec", "inputs"],
+    }
+
+
+def test_bars_leave_out_what_nobody_asks_for(full_root, tmp_path):
+    rows = [dict(row) for row in SPECS["ablation_bars"]["options"]["rows"]]
+    rows[0]["evaluate"] = ["clean"]  # its autoattack.json lies there from an earlier run
+    options = {"rows": rows}
+    assert "eval/demo_light/autoattack.json" not in load(PACKAGE, "ablation_bars").files(options)
+    texts = [text for text, _ in texts_of(drawn("ablation_bars", full_root, rows=rows))]
+    assert "43.8" not in texts
+    assert texts.count("–") == 1
+
+
+def test_bars_mark_a_failed_check(full_root, tmp_path):
+    texts = [text for text, _ in texts_of(drawn("ablation_bars", full_root))]
+    assert "34.4†" in texts  # demo_canonical under AutoAttack
+    assert any("a safety check of this evaluation failed" in text for text in texts)
+    make_figure(SPECS["ablation_bars"], full_root, tmp_path / "bars")
+    alt = json.loads((tmp_path / "bars.json").read_text())["alt"]
+    assert "34.4 % (a safety check failed)" in alt
 
 
 def test_files_that_figures_read():

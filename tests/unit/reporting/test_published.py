@@ -44,7 +44,7 @@ def test_all_numbers_are_there_with_stable_keys(published):
     ],
 )
 def test_values_under_their_keys(published, key, value):
-    assert published.value(key) == pytest.approx(value)
+    assert published.entry(key).value == pytest.approx(value)
 
 
 def test_units_and_epsilon(published):
@@ -64,7 +64,19 @@ def test_shared_reference_file_is_covered(published):
 
 def test_unknown_key_names_the_nearest(published):
     with pytest.raises(UserError, match=r'Did you mean "thesis\.table5\.wd-0-5\.autoattack_top1"'):
-        published.value("thesis.table5.wd-0-5.autoatack_top1")
+        published.entry("thesis.table5.wd-0-5.autoatack_top1")
+
+
+def test_check_names_the_key_of_the_configuration(published):
+    good = "thesis.table5.wd-0-5.autoattack_top1"
+    published.check({"experiments.light.published.autoattack": good})
+    where = "experiments.light.published.clean"
+    with pytest.raises(
+        UserError, match=rf'^{where}: .*Did you mean "thesis\.table5\.wd-0-5\.clean'
+    ):
+        published.check(
+            {"experiments.a.published.clean": good, where: "thesis.table5.wd-0-5.claen_top1"}
+        )
 
 
 @pytest.mark.parametrize(

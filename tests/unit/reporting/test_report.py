@@ -94,7 +94,7 @@ def test_has_every_section(text, part):
         "Perturbed images stay within ε and [0, 1]",
         "How to read the published values",
         "far smaller problem",
-        "shorter side resized to 37 px (bicubic), centre crop of 32 × 32 px",
+        "shorter side resized to 36 px (bicubic), centre crop of 32 × 32 px",
         "ε = 4/255 (L∞)",
         "follows the released code",
         "written from CIFAR-10’s photographs",
@@ -173,17 +173,52 @@ def test_an_empty_specification(tmp_path, published, template):
     assert "No figure belongs to this report." in text
 
 
+def display_of(root, published, table=None, spec=None):
+    """What the report prints of a table and these settings."""
+    table = build_table(table or specs.table_spec(), Results(root), published)
+    write_json(root / "tables/demo_recipes.json", table)
+    spec = spec or specs.report_spec()
+    return build_display(spec, build_summary(spec, Results(root), published))
+
+
 def test_evaluations_not_asked_for_are_no_failure(root, published):
     (root / "eval/demo_light/pgd10.json").unlink()
-    table = build_table(specs.table_spec(), Results(root), published)
-    write_json(root / "tables/demo_recipes.json", table)
-    spec = specs.report_spec()
-    summary = build_summary(spec, Results(root), published)
-    cell = build_display(spec, summary)["tables"][0]["rows"][0]["cells"][1]
+    cell = display_of(root, published)["tables"][0]["rows"][0]["cells"][1]
     assert (cell["status"], cell["main"]) == ("not run", "not run")
-    spec["experiments"]["demo_light"]["evaluate"] = {"clean": None}
-    cell = build_display(spec, summary)["tables"][0]["rows"][0]["cells"][1]
-    assert (cell["status"], cell["main"]) == ("not asked", "–")
+
+
+def test_results_not_asked_for_are_not_printed(root, published):
+    table = specs.table_spec()
+    table["rows"][0]["evaluate"] = ["clean"]  # pgd10.json lies there from an earlier run
+    cell = display_of(root, published, table)["tables"][0]["rows"][0]["cells"][1]
+    assert (cell["status"], cell["main"], cell["notes"]) == ("not asked", "–", [])
+
+
+def test_a_failed_check_stands_beside_its_number(root, published):
+    table = display_of(root, published)["tables"][0]
+    light, canonical = (row["cells"][2] for row in table["rows"][:2])
+    assert (light["main"], light["failed"]) == ("43.8\xa0%", False)
+    assert (canonical["main"], canonical["failed"]) == ("34.4\xa0% †", True)
+    assert (
+        "† “XCiT-demo, canonical recipe”, AutoAttack: failed the safety check “white box” "
+        "(0.4% more)." in table["notes"]
+    )
+
+
+def test_says_which_epoch_was_picked_on_the_evaluation_images(root, published):
+    assert not any(
+        "selection" in note for note in display_of(root, published)["tables"][0]["notes"]
+    )
+    spec = specs.report_spec()
+    light = spec["experiments"]["demo_light"]
+    spec["experiments"]["demo_light"] = light | {"recipe": light["recipe"] | {"selection": "test"}}
+    note = display_of(root, published, spec=spec)["tables"][0]["notes"][-1]
+    assert note.startswith(
+        "The weights of “XCiT-demo, light recipe” are those of the epoch that did"
+    )
+    spec["experiments"]["demo_cifar"] |= {"recipe": None, "weights": {"experiment": "demo_light"}}
+    note = display_of(root, published, spec=spec)["tables"][0]["notes"][-1]
+    assert "“XCiT-demo, light recipe” and “XCiT-demo, fine-tuned" in note
 
 
 def test_verdicts_are_printed_where_the_comparison_is_direct(root, published):

@@ -9,9 +9,9 @@ import synthetic_specs as specs
 from robustvit.core.errors import UserError
 from robustvit.core.files import write_json
 from robustvit.reporting.figure import make_figure
-from robustvit.reporting.results import Results, is_asked
+from robustvit.reporting.results import Results
 from robustvit.reporting.stages import collect_stages
-from robustvit.reporting.summary import build_summary, normalise_checks
+from robustvit.reporting.summary import build_summary
 from robustvit.reporting.table import build_table
 
 
@@ -66,9 +66,10 @@ def test_abstract_is_computed_from_the_results(summary):
     text = " ".join(summary["abstract"])
     assert "trained 4 models on 2 data sets, 3 of them against" in text
     assert "For “ImageNet, 4 classes” the original archives were not at hand" in text
-    assert "“XCiT-demo, light recipe”, classifies 43.8 % [32.3–55.9] of 64 images" in text
+    assert "“XCiT-demo, light recipe” classifies 43.8 % [32.3–55.9] of 64 images" in text
     assert "under AutoAttack at ε = 4/255" in text
-    assert "“XCiT-demo, standard training”, keeps 0.0 % [0.0–5.7]" in text
+    assert "and 68.8 % [56.6–78.8] of the same images unchanged" in text
+    assert "The least robust one, “XCiT-demo, standard training”, keeps 0.0 % [0.0–5.7]" in text
     assert "48.4 % [36.6–60.4] of those of “XCiT-demo, light recipe”" in text
     assert "guessing would reach 10.0 %" in text
 
@@ -80,24 +81,22 @@ def test_the_kept_epoch_is_the_selected_one(root, published):
     assert summary["training"]["demo_light"]["kept"]["eval_clean_top1"] == 0.5
 
 
-def test_what_nobody_asked_for_is_not_missing(root, published):
-    (root / "eval/demo_light/pgd10.json").unlink()
-    table = build_table(specs.table_spec(), Results(root), published)
-    write_json(root / "tables/demo_recipes.json", table)
+def test_what_nobody_asks_for_is_not_read(root, published):
     spec = specs.report_spec()
-
-    def missing():
-        found = build_summary(spec, Results(root), published)["missing"]
-        return [entry["file"] for entry in found]
-
-    assert "eval/demo_light/pgd10.json" in missing()
-    spec["experiments"]["demo_light"]["evaluate"] = {"clean": 64, "autoattack": 64}
-    assert "eval/demo_light/pgd10.json" not in missing()
-    assert is_asked(spec, "semantics/demo/a/b.json")
+    light = spec["experiments"]["demo_light"]
+    light["evaluate"] = {"clean": 64}
+    spec["experiments"]["demo_standard"]["recipe"] = None  # its training is of an earlier run
+    spec["semantics"][0]["generators"] = spec["semantics"][0]["generators"][:1]
+    summary = build_summary(spec, Results(root), published)
+    assert list(summary["evaluations"]["demo_light"]) == ["clean"]
+    assert summary["training"]["demo_standard"] == {"status": "not trained here"}
+    assert [record["generator"] for record in summary["semantics"]] == ["demo_light"]
+    assert "demo_light" not in {check["experiment"] for check in summary["checks"]}
+    assert "“XCiT-demo, light recipe”, classifies" not in " ".join(summary["abstract"])
 
 
 def test_stages_sum_their_jobs(full_root):
-    stages = collect_stages(full_root)
+    stages = collect_stages(full_root, specs.report_spec()["jobs"])
     assert stages == [
         {
             "stage": "train_model",
@@ -118,27 +117,22 @@ def test_stages_sum_their_jobs(full_root):
 
 def test_benchmark_files_without_a_folder_of_their_own(tmp_path):
     synthetic.write(tmp_path / "benchmarks/draw_rule_graph.tsv", "s\th:m:s\tmax_rss\n2.5\tx\t-\n")
-    assert [stage["stage"] for stage in collect_stages(tmp_path)] == ["draw_rule_graph"]
+    stages = collect_stages(tmp_path, {"draw_rule_graph": None})
+    assert [stage["stage"] for stage in stages] == ["draw_rule_graph"]
 
 
-@pytest.mark.parametrize(
-    ("given", "expected"),
-    [
-        (None, []),
-        ({"inside": True}, [{"name": "inside", "passed": True, "detail": ""}]),
-        ({"gap": 0.5}, [{"name": "gap", "passed": None, "detail": "0.5"}]),
-        (
-            [{"name": "inside", "passed": False, "detail": "0.1 too far"}],
-            [{"name": "inside", "passed": False, "detail": "0.1 too far"}],
-        ),
-        (
-            {"inside": {"ok": True, "message": "fine"}},
-            [{"name": "inside", "passed": True, "detail": "fine"}],
-        ),
-    ],
-)
-def test_checks_in_any_shape(given, expected):
-    assert normalise_checks(given) == expected
+def test_jobs_that_are_no_longer_part_of_the_run_do_not_count(tmp_path):
+    for name in (
+        "a-autoattack-0-of-1",
+        "a-autoattack-0-of-2",
+        "a-autoattack-1-of-2",
+        "b-clean-0-of-1",
+    ):
+        synthetic.write(tmp_path / f"benchmarks/evaluate_model/{name}.tsv", "s\tmax_rss\n2.5\t-\n")
+    synthetic.write(tmp_path / "benchmarks/write_summary.tsv", "s\tmax_rss\n9\t-\n")
+    jobs = {"evaluate_model": {"a-autoattack": 1}, "gather_evaluation": ["a-autoattack"]}
+    (stage,) = collect_stages(tmp_path, jobs)
+    assert (stage["stage"], stage["jobs"], stage["seconds"]) == ("evaluate_model", 1, 2.5)
 
 
 def test_not_a_number_becomes_null(root, published):

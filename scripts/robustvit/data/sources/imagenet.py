@@ -5,7 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 from robustvit.core.errors import UserError
-from robustvit.data.archives import OFFICIAL_NAMES, check_archive, find_in_mirrors
+from robustvit.data.archives import (
+    MIRROR_EXAMPLE,
+    OFFICIAL_NAMES,
+    check_archive,
+    find_in_mirrors,
+)
 from robustvit.data.source_files import write_source
 
 
@@ -19,10 +24,10 @@ def fetch(mirrors: list[str], folder: Path) -> None:
     if found is None:
         names = " and ".join(names[0] for names in OFFICIAL_NAMES["imagenet"].values())
         raise UserError(
-            f"ImageNet is in none of the folders under `mirrors` ({', '.join(mirrors) or 'none'})."
-            f" Accept the terms on image-net.org (page 'Download', ILSVRC2012), download {names}, "
-            "put both into one folder, and name it in the configuration, for instance "
-            "`mirrors: [mirror]` with the files in mirror/imagenet/."
+            "ImageNet is in none of the folders of `paths.mirror`. Accept the terms on "
+            f"image-net.org (page 'Download', ILSVRC2012), download {names}, put both into one "
+            "folder, and name it in the configuration, for instance mirror/imagenet/ with "
+            f"{MIRROR_EXAMPLE}."
         )
     for path in found.values():
         check_archive(path)

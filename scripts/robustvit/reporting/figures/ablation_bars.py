@@ -1,8 +1,9 @@
 """Clean and robust accuracy per experiment as bars with 95% intervals and the level of chance.
 
-options: {"rows": [{"experiment", "label"}],
+options: {"rows": [{"experiment", "label", "evaluate": [protocols that are asked for]}],
 "protocols": [{"protocol", "metric", "label"}] or null for clean and AutoAttack}.
-Reads eval/<experiment>/<protocol>.json; an evaluation that was not run is written as such.
+Reads eval/<experiment>/<protocol>.json. An evaluation that was not run is written as such, one that
+nobody asks for is "–", and one with a failed safety check has a dagger.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
-from robustvit.reporting.results import Results, proportion
+from robustvit.reporting.results import Results, failed_checks, proportion
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,35 +25,50 @@ DEFAULT = (
 )
 BAR, LINE = 0.36, 0.36  # heights of a bar and of a line of a label
 CHANCE = "chance"
+FAILED = "†"
+SHOWN = ("measured", "texts")
 SHOWS_MISSING = True  # an input that is not there is part of the figure, not an error
 
 
 def files(options: dict) -> list[str]:
     """Files that the figure reads, relative to the results root; each may be missing."""
-    protocols = list(options.get("protocols") or DEFAULT)
     return [
         Results.evaluation_file(row["experiment"], protocol["protocol"])
         for row in options["rows"]
-        for protocol in protocols
+        for protocol in options.get("protocols") or DEFAULT
+        if protocol["protocol"] in row["evaluate"]
     ]
 
 
-def read(options: dict, root: Path, extra: Path | None = None) -> dict:
-    """Read one measured proportion, or None, per row and protocol."""
+def read(options: dict, root: Path) -> dict:
+    """Read one measured proportion, or None, per row and protocol, and its text."""
     results, protocols = Results(root), list(options.get("protocols") or DEFAULT)
-    measured, chances = [], []
+    measured, texts, chances = [], [], []
     for row in options["rows"]:
-        records = [results.evaluation(row["experiment"], p["protocol"]) for p in protocols]
+        records = [_record(results, row, protocol["protocol"]) for protocol in protocols]
         measured.append(
             [
-                record and proportion(record, p["metric"], row["experiment"])
+                proportion(record, p["metric"], row["experiment"]) if record else None
                 for record, p in zip(records, protocols, strict=True)
             ]
         )
+        texts.append([_text(*pair) for pair in zip(measured[-1], records, strict=True)])
         chances.append(next((r["chance"] for r in records if r and r.get("chance")), None))
     if not any(any(row) for row in measured):
         raise UserError(f"{root}: none of the evaluations that this figure shows was run yet.")
-    return {"protocols": protocols, "measured": measured, "chances": chances}
+    return {"protocols": protocols, "measured": measured, "texts": texts, "chances": chances}
+
+
+def _record(results: Results, row: dict, protocol: str) -> dict | None:
+    """An evaluation; None if it was not run, {} if nobody asks for it."""
+    asked = protocol in row["evaluate"]
+    return results.evaluation(row["experiment"], protocol) if asked else {}
+
+
+def _text(measured: dict | None, record: dict | None) -> str:
+    if measured is None:
+        return "not run" if record is None else "–"
+    return f"{100 * measured['value']:.1f}" + FAILED * bool(failed_checks(record))
 
 
 def draw(spec: dict, inputs: dict) -> Figure:
@@ -65,15 +81,15 @@ def draw(spec: dict, inputs: dict) -> Figure:
     axes = figure.subplots()
     for index, protocol in enumerate(protocols):
         places = [row * step + index * BAR for row in range(len(rows))]
-        values = [row[index] for row in inputs["measured"]]
-        _draw_bars(axes, places, values, protocol, index)
+        bars = list(zip(places, *(_column(inputs[k], index) for k in SHOWN), strict=True))
+        _draw_bars(axes, bars, protocol, index)
     middle = BAR * (len(protocols) - 1) / 2
     axes.set_yticks([row * step + middle for row in range(len(rows))], labels, linespacing=1.0)
     axes.tick_params(axis="y", length=0, labelsize=9)
     axes.invert_yaxis()
     axes.spines["left"].set_visible(False)
     _draw_chance(axes, inputs["chances"], step, middle, len(protocols))
-    axes.set_xlabel("top-1 accuracy in %, with 95% intervals")
+    axes.set_xlabel(_axis_label(inputs))
     axes.set_xlim(0, 109)  # room for the last value's text
     axes.set_xticks(range(0, 101, 20))
     handles, names = axes.get_legend_handles_labels()
@@ -87,8 +103,19 @@ def draw(spec: dict, inputs: dict) -> Figure:
     return figure
 
 
-def _draw_bars(axes: Axes, places: list, values: list, protocol: dict, index: int) -> None:
-    shown = [(place, value) for place, value in zip(places, values, strict=True) if value]
+def _column(rows: list[list], index: int) -> list:
+    return [row[index] for row in rows]
+
+
+def _axis_label(inputs: dict) -> str:
+    failed = any(FAILED in text for row in inputs["texts"] for text in row)
+    note = f"\n{FAILED} a safety check of this evaluation failed" if failed else ""
+    return "top-1 accuracy in %, with 95% intervals" + note
+
+
+def _draw_bars(axes: Axes, bars: list[tuple], protocol: dict, index: int) -> None:
+    """Draw the bars of one protocol: (place, measured proportion or None, text) each."""
+    shown = [(place, value) for place, value, _ in bars if value]
     lengths = [100 * value["value"] for _, value in shown]
     errors = [
         [100 * (v["value"] - v["low"]) for _, v in shown],
@@ -103,9 +130,8 @@ def _draw_bars(axes: Axes, places: list, values: list, protocol: dict, index: in
         error_kw={"ecolor": "black", "elinewidth": 0.8, "capsize": 2},
         label=protocol.get("label") or protocol["protocol"],
     )
-    for place, value in zip(places, values, strict=True):
+    for place, value, text in bars:
         end = 100 * value["high"] + 1.2 if value else 1
-        text = f"{100 * value['value']:.1f}" if value else "not run"
         color = "black" if value else style.GREY
         axes.text(end, place, text, va="center", fontsize=8, color=color)
 
@@ -124,11 +150,13 @@ def _draw_chance(axes: Axes, chances: list, step: float, middle: float, bars: in
 def describe(spec: dict, inputs: dict) -> dict:
     """Alternative text and the values of the bars."""
     data, parts = [], []
-    for row, values in zip(spec["options"]["rows"], inputs["measured"], strict=True):
-        for protocol, value in zip(inputs["protocols"], values, strict=True):
+    for row, *shown in zip(spec["options"]["rows"], *(inputs[k] for k in SHOWN), strict=True):
+        for protocol, value, text in zip(inputs["protocols"], *shown, strict=True):
             name = protocol.get("label") or protocol["protocol"]
             data.append({"experiment": row["experiment"], "protocol": protocol["protocol"]})
             data[-1]["measured"] = value
-            text = f"{100 * value['value']:.1f} %" if value else "not run"
+            if value:
+                note = " (a safety check failed)" * text.endswith(FAILED)
+                text = f"{text.removesuffix(FAILED)} %{note}"
             parts.append(f"{row.get('label') or row['experiment']}, {name}: {text}")
     return {"alt": "Bars of top-1 accuracy. " + "; ".join(parts) + ".", "data": data}

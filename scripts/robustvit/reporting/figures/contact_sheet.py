@@ -30,7 +30,7 @@ def _entries(options: dict) -> list[dict]:
     return [{"name": e} if isinstance(e, str) else e for e in options["datasets"]]
 
 
-def read(options: dict, root: Path, extra: Path | None = None) -> dict:
+def read(options: dict, root: Path) -> dict:
     """Read the images: {"rows": [{"name","label","images","classes"}]}, one per data set."""
     columns = int(options.get("columns") or 8)
     rows = []

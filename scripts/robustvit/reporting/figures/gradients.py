@@ -27,7 +27,7 @@ def files(options: dict) -> list[str]:
     return [f"{folder}/{model['experiment']}.npz" for model in options["models"]]
 
 
-def read(options: dict, root: Path, extra: Path | None = None) -> dict:
+def read(options: dict, root: Path) -> dict:
     """Read the accumulated images of all models and choose the targets.
 
     Raises:

@@ -25,7 +25,7 @@ def files(options: dict) -> list[str]:
     return [f"train/{entry['experiment']}/metrics.csv" for entry in options["experiments"]]
 
 
-def read(options: dict, root: Path, extra: Path | None = None) -> dict:
+def read(options: dict, root: Path) -> dict:
     """Read one curve per experiment and panel: {"curves": [{"clean": (epochs, fractions), …}]}."""
     curves = []
     for file in files(options):

@@ -29,7 +29,7 @@ def files(options: dict) -> list[str]:
     return [f"{folder}/{g['experiment']}/examples.npz" for g in options["generators"]]
 
 
-def read(options: dict, root: Path, extra: Path | None = None) -> dict:
+def read(options: dict, root: Path) -> dict:
     """Read the examples of all generators and choose the columns.
 
     Returns:

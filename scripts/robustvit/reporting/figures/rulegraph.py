@@ -1,6 +1,6 @@
 """The workflow's rules and what follows from what, from `snakemake --rulegraph dot`.
 
-options: {"dot": path relative to the results root (unless --input gives the file),
+options: {"dot": path relative to the results root,
 "hide": [rule names], "groups": {group: [rule names]} or null to colour rules by group}.
 """
 
@@ -23,20 +23,16 @@ CHARACTER = 0.068  # inches that one character of 9 pt takes, with some air
 
 def files(options: dict) -> list[str]:
     """Files that the figure reads, relative to the results root."""
-    return [options["dot"]] if options.get("dot") else []
+    return [options["dot"]]
 
 
-def read(options: dict, root: Path, extra: Path | None = None) -> dict:
+def read(options: dict, root: Path) -> dict:
     """Read the graph: {"names": rules in order, "edges": (from, to) pairs without implied ones}.
 
     Raises:
-        UserError: if no file is given or it holds no graph.
+        UserError: if the file holds no graph.
     """
-    if extra is None and not options.get("dot"):
-        raise UserError("rulegraph: give --input with the output of snakemake --rulegraph dot.")
-    path = extra or root / options["dot"]
-    if not path.exists():
-        raise UserError(f"{path}: no such file; expected what snakemake --rulegraph dot prints.")
+    path = root / options["dot"]
     labels, edges = parse_dot(path.read_text(encoding="utf-8"))
     hidden = set(options.get("hide") or [])
     names = sorted({label for label in labels.values() if label not in hidden})

@@ -1,11 +1,15 @@
-"""Tables of accuracies: a row per experiment, a column per protocol."""
+"""Tables of accuracies: a row per experiment, a column per protocol.
+
+spec: {"rows": [{"experiment": name or null, "label", "evaluate": [protocols that are asked for],
+"published": {protocol: key}, "published_label"}], "columns": [{"protocol", "metric", "label"}]}.
+"""
 
 from __future__ import annotations
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.reporting.cells import find_entry, make_cell
 from robustvit.reporting.published import Published
-from robustvit.reporting.results import Results, proportion
+from robustvit.reporting.results import Results, failed_checks, proportion
 
 
 def files(spec: dict) -> list[str]:
@@ -14,10 +18,14 @@ def files(spec: dict) -> list[str]:
         {
             Results.evaluation_file(row["experiment"], column["protocol"])
             for row in spec["rows"]
-            if row.get("experiment")
             for column in spec["columns"]
+            if _is_asked(row, column)
         }
     )
+
+
+def _is_asked(row: dict, column: dict) -> bool:
+    return row.get("experiment") is not None and column["protocol"] in row["evaluate"]
 
 
 def build(spec: dict, results: Results, published: Published) -> dict:
@@ -44,7 +52,7 @@ def _row(row: dict, columns: list, spec: dict, results: Results, published: Publ
         if protocol not in protocols:
             where = f'tables.{spec["name"]}, row "{row["label"]}", published'
             raise unknown_name("protocol", protocol, protocols, where)
-    cells = [_cell(row.get("experiment"), keys, c, spec, results, published) for c in columns]
+    cells = [_cell(row, keys, c, spec, results, published) for c in columns]
     return {
         "label": row["label"],
         "experiment": row.get("experiment"),
@@ -55,7 +63,7 @@ def _row(row: dict, columns: list, spec: dict, results: Results, published: Publ
 
 
 def _cell(
-    experiment: str | None,
+    row: dict,
     keys: dict,
     column: dict,
     spec: dict,
@@ -63,10 +71,11 @@ def _cell(
     published: Published,
 ) -> dict:
     entry = find_entry(published, keys.get(column["protocol"]))
+    experiment = row.get("experiment")
     if experiment is None:
         return make_cell(None, entry, file=None, comparison="direction") | {"stand_in": False}
-    file = results.evaluation_file(experiment, column["protocol"])
-    record = results.evaluation(experiment, column["protocol"])
+    file, asked = results.evaluation_file(experiment, column["protocol"]), _is_asked(row, column)
+    record = results.evaluation(experiment, column["protocol"]) if asked else None
     measured = None if record is None else proportion(record, column["metric"], file)
     if record is not None and measured is None:
         raise UserError(
@@ -80,5 +89,7 @@ def _cell(
         file=file,
         comparison=spec.get("comparison", "direction"),
         chance=record.get("chance"),
+        asked=asked,
+        failed=failed_checks(record),
     )
     return cell | {"stand_in": bool(record.get("stand_in"))}

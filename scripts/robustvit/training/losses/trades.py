@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 
-from robustvit.attacks.frozen import attack_mode
+from robustvit.attacks.support.frozen import attack_mode
 from robustvit.training.attacking import attack_batch
 from robustvit.training.contracts import Batch, LossContext, LossOutput
 

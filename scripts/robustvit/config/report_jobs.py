@@ -1,0 +1,103 @@
+"""The jobs that the report is made of, by rule: their names and their number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from robustvit.config import inputs, specs
+
+ONCE = ("write_summary", "render_report", "render_html")
+
+
+def report_jobs(config: Mapping) -> dict[str, list[str] | dict[str, int] | None]:
+    """Jobs by rule: benchmark names, or names with their number of shards, or None for a lone one.
+
+    The rules that run after the summary are left out: what lies there is of an earlier run.
+    """
+    names = inputs.report_experiments(config)
+    pairs = [(name, p) for name in names for p in config["experiments"][name]["evaluate"]]
+    datasets = _datasets(config)
+    return {
+        **_sources(config, datasets),
+        "build_dataset": datasets,
+        "import_checkpoint": _checkpoints(config, names),
+        "pretrain_model": inputs.report_trainings(config, False),
+        "finetune_model": inputs.report_trainings(config, True),
+        "evaluate_model": {f"{n}-{p}": shard_count(config, n, p) for n, p in pairs},
+        "gather_evaluation": [f"{n}-{p}" for n, p in pairs],
+        **_analyses(config),
+        "make_table": list(config["report"]["tables"]),
+        "make_figure": list(config["report"]["figures"]),
+        "draw_rule_graph": None,
+    }
+
+
+def job_counts(config: Mapping) -> dict[str, int]:
+    """Jobs by stage if nothing is there yet: what `snakemake -n` prints for the target `report`."""
+    counts = {rule: _count(jobs) for rule, jobs in report_jobs(config).items()}
+    if not _named_by_figures(config, "rulegraph"):
+        del counts["draw_rule_graph"]
+    return {rule: count for rule, count in counts.items() if count} | dict.fromkeys(ONCE, 1)
+
+
+def _count(jobs: list[str] | dict[str, int] | None) -> int:
+    if jobs is None:
+        return 1
+    return sum(jobs.values()) if isinstance(jobs, dict) else len(jobs)
+
+
+def shard_count(config: Mapping, name: str, protocol: str) -> int:
+    """Jobs that an evaluation is divided over: never more than there are images."""
+    count = config["protocols"][protocol].get("shards", 1)
+    if isinstance(count, Mapping):
+        count = count.get(config["experiments"][name]["eval_dataset"], count["default"])
+    images = specs.num_examples(config, name, protocol)
+    return min(count, images) if images else count
+
+
+def _sources(config: Mapping, datasets: Iterable[str]) -> dict[str, list[str]]:
+    stand_in = inputs.stand_in_datasets(config)
+    made = {config["datasets"][name]["source"] for name in datasets if stand_in[name]}
+    fetched = {config["datasets"][name]["source"] for name in datasets if not stand_in[name]}
+    if made:
+        fetched.add("cifar10")  # its photographs stand in
+    return {"fetch_source": sorted(fetched), "make_stand_in": sorted(made)}
+
+
+def _datasets(config: Mapping) -> list[str]:
+    shown = [*_table_analyses(config), *_named_by_figures(config, "semantics")]
+    attacked = [config["semantics"][name]["dataset"] for name in shown]
+    pictured = [name for names in _named_by_figures(config, "datasets") for name in names]
+    return list(dict.fromkeys([*inputs.report_datasets(config), *attacked, *pictured]))
+
+
+def _checkpoints(config: Mapping, names: Iterable[str]) -> list[str]:
+    starts = (config["experiments"][n][key] for n in names for key in ("init", "weights"))
+    return sorted({start["checkpoint"] for start in starts if start and "checkpoint" in start})
+
+
+def _analyses(config: Mapping) -> dict[str, list[str]]:
+    classified = _table_analyses(config)
+    perturbed = dict.fromkeys([*classified, *_named_by_figures(config, "semantics")])
+    grown = dict.fromkeys(_named_by_figures(config, "gradients"))
+    semantics, gradients = config["semantics"], config["gradients"]
+    return {
+        "make_perturbations": [f"{a}-{g}" for a in perturbed for g in semantics[a]["generators"]],
+        "classify_perturbations": [
+            f"{a}-{generator}-{classifier}"
+            for a in classified
+            for generator in semantics[a]["generators"]
+            for classifier in semantics[a]["classifiers"]
+        ],
+        "accumulate_gradients": [f"{a}-{e}" for a in grown for e in gradients[a]["experiments"]],
+    }
+
+
+def _table_analyses(config: Mapping) -> list[str]:
+    entries = (config["tables"][name] for name in config["report"]["tables"])
+    return list(dict.fromkeys(e["semantics"] for e in entries if "semantics" in e))
+
+
+def _named_by_figures(config: Mapping, key: str) -> list:
+    entries = (config["figures"][name].get("options", {}) for name in config["report"]["figures"])
+    return [options[key] for options in entries if key in options]
