@@ -90,7 +90,7 @@ def _first(spec: dict, records: dict, ranked: list[str], protocol: str) -> str:
         text += f", and {with_interval(clean)} of the same images unchanged"
     if record.get("chance") is not None:
         text += f"; guessing would reach {percent(record['chance'])}"
-    return text + _alarm(record) + "." + _undecided(spec, rivals)
+    return f"{text}.{_alarm(record)}{_undecided(spec, ranked[0], rivals)}"
 
 
 def _last(spec: dict, records: dict, ranked: list[str]) -> str:
@@ -99,7 +99,7 @@ def _last(spec: dict, records: dict, ranked: list[str]) -> str:
     close = [n for n in ranked[:-1] if _overlap(robust, records[n]["robust_top1"])]
     label = quoted(spec["experiments"], ranked[-1])
     who = label if close else f"The least robust one, {label},"
-    return f"{who} keeps {with_interval(robust)}{_alarm(records[ranked[-1]])}."
+    return f"{who} keeps {with_interval(robust)}.{_alarm(records[ranked[-1]])}"
 
 
 def _overlap(one: dict, other: dict) -> bool:
@@ -117,17 +117,18 @@ def _attack(spec: dict, record: dict, protocol: str) -> str:
 
 def _alarm(record: dict) -> str:
     failed = sentence_list(f"“{check['name']}”" for check in record["failed_checks"])
-    return f" (this evaluation failed its safety check {failed})" if failed else ""
+    return f" This evaluation failed its safety check {failed}." if failed else ""
 
 
-def _undecided(spec: dict, rivals: list[str]) -> str:
+def _undecided(spec: dict, first: str, rivals: list[str]) -> str:
     """Say that the run does not rank the first model before those that it overlaps with."""
     if not rivals:
         return ""
     named = sentence_list(quoted(spec["experiments"], name) for name in rivals)
     others = named if len(rivals) <= 3 else f"{len(rivals)} other models"
     verb = "overlaps with that" if len(rivals) == 1 else "overlaps with those"
-    return f" Its 95 % interval {verb} of {others}, so this run does not rank them."
+    label = quoted(spec["experiments"], first)
+    return f" The 95 % interval of {label} {verb} of {others}: this run does not rank them."
 
 
 def _strongest(spec: dict, summary: dict) -> str | None:

@@ -59,7 +59,9 @@ def test_models_whose_intervals_overlap_are_not_ranked():
     text = abstract_of(a=evaluation(32), b=evaluation(28))
     assert "most" not in text
     assert "least" not in text
-    assert "overlaps with that of “B”, so this run does not rank them." in text
+    assert (
+        "The 95 % interval of “A” overlaps with that of “B”: this run does not rank them." in text
+    )
     assert "“B” keeps 58.3 %" in text
     many = abstract_of(**{name: evaluation(30 - i) for i, name in enumerate("abcde")})
     assert "overlaps with those of 4 other models" in many
@@ -82,7 +84,7 @@ def test_models_on_other_numbers_of_images_are_not_compared():
     [
         (
             {"failed_checks": [{"name": "white box", "detail": ""}]},
-            "(this evaluation failed its safety check “white box”)",
+            " This evaluation failed its safety check “white box”.",
         ),
         (
             {"attack": {"name": "autoattack", "options": {"iterations": 5, "queries": 50}}},
