@@ -35,10 +35,12 @@ R = f"{CONFIG['paths']['results']}/{CONFIG['name']}"
 EXPERIMENTS = CONFIG["experiments"]
 # Settings that change the speed and never a result reach the jobs as variables: as parameters they
 # would rerun everything when they change.
-os.environ["ROBUSTVIT_DEVICE"] = CONFIG["compute"]["device"]
-os.environ["ROBUSTVIT_WORKERS"] = str(CONFIG["compute"]["workers"])
-os.environ["ROBUSTVIT_CONFIGFILES"] = os.pathsep.join(
-    os.path.relpath(path) for path in workflow.overwrite_configfiles
+os.environ.update(
+    ROBUSTVIT_DEVICE=CONFIG["compute"]["device"],
+    ROBUSTVIT_WORKERS=str(CONFIG["compute"]["workers"]),
+    ROBUSTVIT_CONFIGFILES=os.pathsep.join(
+        os.path.relpath(path) for path in workflow.overwrite_configfiles
+    ),
 )
 RULE_FILES = [
     "Snakefile",

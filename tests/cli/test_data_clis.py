@@ -110,7 +110,7 @@ def test_no_network(call, tmp_path, capsys, monkeypatch):
 
 
 def test_an_unknown_source_is_explained(call, tmp_path, capsys):
-    spec = {"source": "cifar100", "mirrors": []}
+    spec = {"source": "cifar11", "mirrors": []}
     assert call("fetch_source", spec=spec, output=tmp_path / "x" / "source.json") == EXIT_USER_ERROR
     assert 'Did you mean "cifar10"?' in capsys.readouterr().err
 

@@ -121,7 +121,7 @@ def test_a_loss_that_attacks_needs_a_threat():
 
 
 def test_an_attack_that_cannot_train_is_refused():
-    settings = AttackSettings("outcome", "linf", EPSILON, EPSILON, 1)
+    settings = AttackSettings("autoattack", "linf", EPSILON, EPSILON, 1)
     with pytest.raises(UserError, match=r"recipe\.attack\.name"):
         adversarial.compute(_batch(), LossContext(Linear(), F.cross_entropy, settings, {}))
 
