@@ -63,9 +63,6 @@ def planned_jobs(text):
 def smoke(tmp_path_factory):
     """The smallest configuration, run to its PDF."""
     run = Run(copy_checkout(tmp_path_factory.mktemp("smoke")))
-    shared = ROOT / "results" / "sources"
-    if shared.exists():  # fetched once for all runs on this machine
-        shutil.copytree(shared, run.folder / "results" / "sources", dirs_exist_ok=True)
     done = run.snakemake(*SMOKE, "--rerun-incomplete")
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
     return run
