@@ -179,12 +179,13 @@ def test_killed_run_goes_on_where_it_stopped(smoke):
     folder = smoke.results / "train/demo_flowers"
     weights = folder / "weights.safetensors"
     before = weights.read_bytes()
+    target = str(weights.relative_to(smoke.folder))
     for path in folder.iterdir():
         path.unlink()
     log = smoke.results / "logs/finetune_model/demo_flowers.log"
     log.unlink()
     process = subprocess.Popen(
-        [sys.executable, "-m", "snakemake", *SMOKE],
+        [sys.executable, "-m", "snakemake", *SMOKE, "--", target],
         cwd=smoke.folder,
         env=environment(),
         stdout=subprocess.DEVNULL,
@@ -198,7 +199,7 @@ def test_killed_run_goes_on_where_it_stopped(smoke):
     assert not weights.exists()
     unlocked = smoke.snakemake(*SMOKE[:3], "--unlock")
     assert unlocked.returncode == 0, unlocked.stderr
-    done = smoke.snakemake(*SMOKE, "--rerun-incomplete")
+    done = smoke.snakemake(*SMOKE, "--rerun-incomplete", "--", target)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert weights.read_bytes() == before
 
