@@ -127,7 +127,9 @@ def join_problems(
         else f"{link.metric}:{link.experiment}"
         for link in links
     }
+    quoted = {f"/{link.metric}" for link in links if not link.experiment}
     return [
+        *(f"{name} is linked but not evaluated" for name in results - {*measured(config), *quoted}),
         *_open_ends("published number", list(published.entries), keys, exceptions["unproduced"]),
         *_open_ends("result", measured(config), results, exceptions["unpublished"]),
     ]
