@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import yaml
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", flags=re.MULTILINE | re.DOTALL)
 NAMED = re.compile(r"# ([\w./-]+\.(?:py|yaml))\n")
@@ -80,3 +82,12 @@ def _expanded(line: str) -> list[str]:
 
 
 PAGES = [Page(path.stem) for path in sorted(DOCS.glob("add_*.md"))]
+
+
+def resolved(folder, overlays):
+    """The demo's configuration with these overlays, as the workflow resolves it."""
+    from robustvit.config.merge import deep_merge
+    from robustvit.config.resolve import resolve
+
+    names = ["workflow_config.yaml", "configs/demo.yaml", *overlays]
+    return resolve(deep_merge(*(yaml.safe_load((folder / name).read_text()) for name in names)))

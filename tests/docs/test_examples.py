@@ -16,7 +16,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from tests.docs.pages import DOCS, PAGES, Page
+from tests.docs.pages import DOCS, PAGES, Page, resolved
 from tests.integration.conftest import planned_jobs
 
 DATASET = Page("add_a_dataset")
@@ -31,15 +31,6 @@ def planned(book):
     overlays = [name for page in OTHERS for name in page.overlays]
     targets = sorted({target for page in OTHERS for target in page.targets})
     return planned_jobs(book.snakemake(overlays, "-n", *targets))
-
-
-def resolved(folder, overlays):
-    """The demo's configuration with these overlays, as the workflow resolves it."""
-    from robustvit.config.merge import deep_merge
-    from robustvit.config.resolve import resolve
-
-    names = ["workflow_config.yaml", "configs/demo.yaml", *overlays]
-    return resolve(deep_merge(*(yaml.safe_load((folder / name).read_text()) for name in names)))
 
 
 # --- all pages ---------------------------------------------------------------------------------
