@@ -113,13 +113,12 @@ def shard_files(wildcards):
     return [f"{folder}/{index}-of-{count}.parquet" for index in range(count)]
 
 
-def evaluations(names, protocols=None):
-    """The gathered evaluations of these experiments, of all their protocols or of some."""
+def evaluations(names):
+    """The gathered evaluations of these experiments."""
     return [
         f"{R}/eval/{name}/{protocol}.json"
         for name in names
         for protocol in EXPERIMENTS[name]["evaluate"]
-        if protocols is None or protocol in protocols
     ]
 
 

@@ -131,12 +131,18 @@ def _source_experiment(config: Mapping, name: str) -> str | None:
 
 
 def report_datasets(config: Mapping) -> list[str]:
-    """Data sets that the report's experiments and analyses are trained or evaluated on."""
+    """Data sets of the report: its experiments', those its analyses attack, those it pictures."""
     found: dict[str, None] = {}
     for name in report_experiments(config):
         entry = config["experiments"][name]
         used = (entry.get("dataset"), entry["eval_dataset"], entry["monitor_dataset"])
         found.update(dict.fromkeys(filter(None, used)))
+    report = config["report"]
+    options = [config["figures"][name].get("options", {}) for name in report["figures"]]
+    analysed = [config["tables"][name] for name in report["tables"]] + options
+    attacked = [entry["semantics"] for entry in analysed if "semantics" in entry]
+    found.update(dict.fromkeys(config["semantics"][name]["dataset"] for name in attacked))
+    found.update(dict.fromkeys(name for shown in options for name in shown.get("datasets", [])))
     return list(found)
 
 
@@ -223,6 +229,6 @@ def stages(config: Mapping) -> dict:
         "pretrain": bool(report_trainings(config, False)),
         "finetune": bool(report_trainings(config, True)),
         "checkpoints": "checkpoint" in kinds,
-        "tables": sorted({config["tables"][t].get("kind", "") for t in config["report"]["tables"]}),
+        "tables": sorted({_table_kind(config, name) for name in config["report"]["tables"]}),
         "figures": sorted(figures),
     }

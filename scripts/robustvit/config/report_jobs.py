@@ -16,7 +16,7 @@ def report_jobs(config: Mapping) -> dict[str, list[str] | dict[str, int] | None]
     """
     names = inputs.report_experiments(config)
     pairs = [(name, p) for name in names for p in config["experiments"][name]["evaluate"]]
-    datasets = _datasets(config)
+    datasets = inputs.report_datasets(config)
     return {
         **_sources(config, datasets),
         "build_dataset": datasets,
@@ -62,13 +62,6 @@ def _sources(config: Mapping, datasets: Iterable[str]) -> dict[str, list[str]]:
     if made:
         fetched.add("cifar10")  # its photographs stand in
     return {"fetch_source": sorted(fetched), "make_stand_in": sorted(made)}
-
-
-def _datasets(config: Mapping) -> list[str]:
-    shown = [*_table_analyses(config), *_named_by_figures(config, "semantics")]
-    attacked = [config["semantics"][name]["dataset"] for name in shown]
-    pictured = [name for names in _named_by_figures(config, "datasets") for name in names]
-    return list(dict.fromkeys([*inputs.report_datasets(config), *attacked, *pictured]))
 
 
 def _checkpoints(config: Mapping, names: Iterable[str]) -> list[str]:
