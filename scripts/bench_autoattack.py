@@ -1,0 +1,167 @@
+"""Time AutoAttack: pyautoattack itself, the reference engine and the fast one, on the same images.
+
+Prints seconds of CPU per attack, the images that withstand it, and where the verdicts differ.
+pyautoattack runs as its users run it, so it also computes gradients of the weights.
+
+Example:
+    python scripts/bench_autoattack.py --training results/demo/train/demo_cifar10 \
+        --dataset results/demo/datasets/cifar10/manifest.json --images 24
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+import yaml
+from pyautoattack import AutoAttack
+from torch import Tensor, nn
+
+from robustvit.attacks import autoattack
+from robustvit.attacks.support.outcome import AttackOutcome, ignore_report
+from robustvit.core.cli import run_cli
+from robustvit.evaluation.shards import load_model, load_shard
+from robustvit.training.devices import open_device
+
+ENGINES = ("pyautoattack", "reference", "fast")  # the fast one last: it keeps freed memory
+LIBRARY_NORMS = {"linf": "Linf", "l2": "L2"}
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--training", type=Path, required=True, help="folder of a trained model")
+    parser.add_argument("--dataset", type=Path, required=True, help="the data set's manifest.json")
+    parser.add_argument("--images", type=int, default=24, help="number of images")
+    parser.add_argument("--epsilon-255", type=float, help="default: what it was trained with")
+    parser.add_argument("--norm", choices=list(LIBRARY_NORMS), help="default: as in training")
+    parser.add_argument("--batch-size", type=int, default=64, help="images per batch")
+    parser.add_argument(
+        "--library-batch-size", type=int, default=250, help="of pyautoattack: its own default"
+    )
+    parser.add_argument("--iterations", type=int, default=100, help="of the gradient attacks")
+    parser.add_argument("--queries", type=int, default=5000, help="of Square")
+    parser.add_argument("--engines", nargs="+", default=list(ENGINES), choices=ENGINES)
+    parser.add_argument(
+        "--device", default="cpu", help="cpu or cuda; on cuda, seconds of wall time"
+    )
+    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    return parser.parse_args()
+
+
+@dataclass
+class Clock:
+    """A `Checkpoint` that keeps nothing but the time of every attack and who is left."""
+
+    model: nn.Module
+    labels: Tensor
+    wall: bool
+    seconds: dict[str, float] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+    standing: Tensor | None = None
+    started: float = 0.0
+
+    def load(self, name: str) -> AttackOutcome | None:
+        """Start the clock."""
+        self.started = self._now()
+
+    def save(self, name: str, outcome: AttackOutcome) -> None:
+        """Stop the clock and count."""
+        self.seconds[name] = self._now() - self.started
+        with torch.no_grad():
+            right = self.model(outcome.adversarial).argmax(dim=1) == self.labels
+        self.standing = right if self.standing is None else self.standing & right
+        self.left[name] = int(self.standing.sum())
+
+    def _now(self) -> float:
+        if self.wall:
+            torch.cuda.synchronize()
+        return time.perf_counter() if self.wall else time.process_time()
+
+
+def run_library(model: nn.Module, images: Tensor, clock: Clock, a: argparse.Namespace) -> None:
+    """Run pyautoattack, one attack after the other, on what the earlier ones left standing."""
+    # Its batches of gradients have to be contiguous, and a user's weights want gradients.
+    model.requires_grad_(True)
+    library = AutoAttack(model, norm=LIBRARY_NORMS[a.norm], eps=a.epsilon_255 / 255, seed=0,
+                         device=images.device)  # fmt: skip
+    library.apgd.n_iter = library.apgd_targeted.n_iter = library.fab.n_iter = a.iterations
+    library.square.n_queries = a.queries
+    with torch.no_grad():
+        standing = model(images).argmax(dim=1) == clock.labels
+    adversarial = images.clone()
+    for name in list(library.attacks_to_run):
+        library.attacks_to_run = [name]
+        clock.load(name)
+        chosen = standing.nonzero().flatten()
+        if len(chosen):
+            adversarial[chosen] = library.run_standard_evaluation(
+                images[chosen], clock.labels[chosen], batch_size=a.library_batch_size
+            )[0]
+        clock.save(name, AttackOutcome(adversarial, standing, 0.0))
+        standing = clock.standing
+    model.requires_grad_(False)
+
+
+def run_engine(
+    engine: str, model: nn.Module, images: Tensor, seeds: Tensor, clock: Clock,
+    a: argparse.Namespace,
+) -> None:  # fmt: skip
+    """Run one of the two engines."""
+    with torch.no_grad():
+        classes = model(images[:1]).shape[1]
+    options = {"engine": engine, "iterations": a.iterations, "queries": a.queries}
+    autoattack.run(
+        model, images, clock.labels, epsilon=a.epsilon_255 / 255, norm=a.norm, seeds=seeds,
+        num_classes=classes, options=options, batch_size=a.batch_size, report=ignore_report,
+        checkpoint=clock,
+    )  # fmt: skip
+
+
+def show(clocks: dict[str, Clock]) -> None:
+    """Print a line per attack and how the verdicts compare."""
+    print(f"{'attack':10}" + "".join(f"{name:>16} left" for name in clocks))
+    names = list(next(iter(clocks.values())).seconds)
+    for name in names:
+        cells = (f"{c.seconds[name]:14.1f} s{c.left[name]:5d}" for c in clocks.values())
+        print(f"{name:10}" + "".join(cells))
+    totals = {engine: sum(clock.seconds.values()) for engine, clock in clocks.items()}
+    print(f"{'all':10}" + "".join(f"{total:14.1f} s{'':5}" for total in totals.values()))
+    (first, base), *others = clocks.items()
+    for engine, clock in others:
+        more, fewer = (
+            (clock.standing & ~base.standing).sum(),
+            (base.standing & ~clock.standing).sum(),
+        )
+        print(f"{engine}: {totals[engine] / totals[first]:.2f} of the time of {first}; "
+              f"{int(more)} images only {first} breaks, {int(fewer)} only {engine}")  # fmt: skip
+
+
+def main() -> None:
+    """Run the engines and print the table."""
+    a = parse_arguments()
+    spec = yaml.safe_load((a.training / "config.yaml").read_text())
+    threat = spec["threat"] or {"norm": "linf", "epsilon_255": 4}
+    a.norm, a.epsilon_255 = a.norm or threat["norm"], a.epsilon_255 or threat["epsilon_255"]
+    device = open_device(a.device, a.threads)
+    dataset = {**spec["eval_dataset"], "num_examples": a.images}
+    place = {"dataset": dataset, "shard": {"index": 0, "count": 1}, "seed": spec["seed"]}
+    shard = load_shard(place, a.dataset, device)
+    model = load_model(spec["model"], a.training / "weights.safetensors", device)
+    clocks = {}
+    for engine in [name for name in ENGINES if name in a.engines]:
+        clock = clocks[engine] = Clock(model, shard.labels, device.is_cuda)
+        if engine == "pyautoattack":
+            run_library(model, shard.images, clock, a)
+        else:
+            run_engine(engine, model, shard.images, shard.seeds, clock, a)
+    print(f"{spec['experiment']}, {a.images} images, {a.norm} ε = {a.epsilon_255}/255, "
+          f"batches of {a.batch_size} (pyautoattack {a.library_batch_size}), {device.name}, torch {torch.__version__}")  # fmt: skip
+    show(clocks)
+
+
+if __name__ == "__main__":
+    run_cli(main)
