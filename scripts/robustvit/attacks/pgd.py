@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from robustvit.attacks._forward import forward
 from robustvit.attacks.support.frozen import attack_mode
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
-from robustvit.attacks.support.random import fold, normal, uniform
+from robustvit.core.random import fold, normal, uniform
 from robustvit.core.errors import UserError, unknown_name
 
 Norm = Literal["linf", "l2"]
