@@ -1,5 +1,6 @@
 """Functions that the rules share: the resolved configuration, paths, and what a stage reads."""
 
+import json
 import os
 import sys
 from functools import cache
@@ -38,6 +39,7 @@ EXPERIMENTS = CONFIG["experiments"]
 os.environ.update(
     ROBUSTVIT_DEVICE=CONFIG["compute"]["device"],
     ROBUSTVIT_WORKERS=str(CONFIG["compute"]["workers"]),
+    ROBUSTVIT_MONITORING=json.dumps({**CONFIG["monitoring"], "folder": R}),
     ROBUSTVIT_CONFIGFILES=os.pathsep.join(
         os.path.relpath(path) for path in workflow.overwrite_configfiles
     ),

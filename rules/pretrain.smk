@@ -18,6 +18,7 @@ rule pretrain_model:
         metrics=f"{R}/train/{{experiment}}/metrics.csv",
         config=f"{R}/train/{{experiment}}/config.yaml",
         card=f"{R}/train/{{experiment}}/model_card.md",
+        steps=f"{R}/train/{{experiment}}/steps.csv",
     log:
         f"{R}/logs/pretrain_model/{{experiment}}.log",
     benchmark:
@@ -48,9 +49,11 @@ rule pretrain_model:
         " --metrics {output.metrics:q}"
         " --config {output.config:q}"
         " --card {output.card:q}"
+        " --steps {output.steps:q}"
         " --threads {threads}"
         " --device $ROBUSTVIT_DEVICE"
         " --workers $ROBUSTVIT_WORKERS"
+        ' --monitoring "$ROBUSTVIT_MONITORING"'
         " >{log:q} 2>&1"
 
 

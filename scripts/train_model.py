@@ -15,6 +15,7 @@ from robustvit.core.cli import add_spec_argument, run_cli
 from robustvit.training.devices import open_device
 from robustvit.training.interruption import EXIT_INTERRUPTED, Interrupted
 from robustvit.training.job import run_job
+from robustvit.training.monitor import parse_monitoring
 from robustvit.training.outputs import OutputPaths
 
 
@@ -31,10 +32,12 @@ def parse_arguments() -> argparse.Namespace:
     flag("--metrics", **path, help="result: metrics.csv, one row per epoch")
     flag("--config", **path, help="result: config.yaml, the resolved experiment")
     flag("--card", **path, help="result: model_card.md")
+    flag("--steps", **path, help="result: steps.csv, one row every few steps")
     flag("--threads", type=int, default=1, help="CPU threads (the last bits depend on it)")
     flag("--device", default="auto", help="auto (default), cpu, cuda or cuda:1")
     flag("--workers", type=int, default=0, help="data workers; no influence on the result")
     flag("--save-every", type=float, default=60, help="seconds between two states (default 60)")
+    flag("--monitoring", type=parse_monitoring, default={}, help="what to show meanwhile, as JSON")
     return parser.parse_args()
 
 
@@ -49,11 +52,16 @@ def main() -> int:
             init_weights=arguments.init_weights,
             work_dir=arguments.work_dir,
             paths=OutputPaths(
-                arguments.weights, arguments.metrics, arguments.config, arguments.card
+                arguments.weights,
+                arguments.metrics,
+                arguments.config,
+                arguments.card,
+                arguments.steps,
             ),
             device=open_device(arguments.device, arguments.threads),
             workers=arguments.workers,
             save_every=arguments.save_every,
+            monitoring=arguments.monitoring,
         )
     except Interrupted as stop:
         print(f"{stop}; the state is saved, start again to go on", file=sys.stderr)

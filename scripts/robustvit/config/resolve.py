@@ -23,6 +23,7 @@ DEFAULTS = {
         "workers": 0,
         "memory_mb": 4000,
     },
+    "monitoring": {"every_steps": 50, "tensorboard": True, "wandb": None},
     "report": {"evaluations": [], "notes": []},
 }
 SECTIONS = ("stand_ins", "checkpoints", "sweeps", "semantics", "gradients", "tables", "figures")

@@ -11,6 +11,7 @@ from robustvit.models.normalization import inner_model
 from robustvit.models.weights import save_weights
 from robustvit.training.card import model_card
 from robustvit.training.metrics import write_metrics
+from robustvit.training.monitoring.steps_file import NAME, copy_steps
 from robustvit.training.plan import Plan
 from robustvit.training.run import Run
 
@@ -23,9 +24,12 @@ class OutputPaths:
     metrics: Path
     config: Path
     card: Path
+    steps: Path
 
 
-def write_outputs(plan: Plan, run: Run, paths: OutputPaths, inputs: dict[str, str | None]) -> None:
+def write_outputs(
+    plan: Plan, run: Run, paths: OutputPaths, inputs: dict[str, str | None], state_folder: Path
+) -> None:
     """Write all results of a finished run; the weights come last, as the sign of completeness.
 
     Args:
@@ -33,10 +37,12 @@ def write_outputs(plan: Plan, run: Run, paths: OutputPaths, inputs: dict[str, st
         run: after its last step.
         paths: the files to write.
         inputs: SHA-256 by input, for instance {"train": …, "evaluation": …, "init": …}.
+        state_folder: where the steps file was written.
     """
     epoch = select_epoch(plan, run)
     record = describe(plan, run, epoch, inputs)
     write_metrics(paths.metrics, run.rows, selected=epoch)
+    copy_steps(state_folder / NAME, paths.steps)
     files.write_yaml(paths.config, record)
     files.write_text(paths.card, model_card(record, run.rows[epoch]))
     save_weights(paths.weights, run.evaluated_model, weights_metadata(plan, epoch))

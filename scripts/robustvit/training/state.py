@@ -14,6 +14,7 @@ from robustvit.core.files import atomic_path
 
 GENERATIONS = 2
 DIGEST_BYTES = 32
+LOCK = "lock"
 
 
 class CorruptState(Exception):
@@ -60,10 +61,13 @@ class StateFolder:
         return None
 
     def clear(self) -> None:
-        """Remove all states: the training is finished and its results are written."""
-        for path in self.generations():
-            path.unlink(missing_ok=True)
-        self.remove_temporary()
+        """Remove all but the lock: the training is finished and its results are written.
+
+        The states go first: a training that is stopped here starts anew and not in the middle.
+        """
+        for path in [*self.generations(), *self.folder.iterdir()]:
+            if path.name != LOCK:
+                path.unlink(missing_ok=True)
 
     def remove_temporary(self) -> None:
         """Remove what a process that was killed while it wrote has left behind."""
