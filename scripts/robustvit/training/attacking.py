@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 
 from robustvit.attacks.support.frozen import attack_mode
 from robustvit.core import plugins
@@ -58,6 +59,8 @@ def attack_images(
     reference = options.pop("reference", None)
     if reference is not None:
         options |= {"loss": "kl", "reference": reference}
+    if isinstance(model, DistributedDataParallel):  # its hooks serve the training's passes only
+        model = model.module
     with attack_mode(model, settings.mode):
         return perturb(
             model, images, labels, epsilon=settings.epsilon, norm=settings.norm,

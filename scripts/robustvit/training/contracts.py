@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 
@@ -29,13 +30,19 @@ class Batch:
         """The hard labels, int64 [B]: what the attack and the accuracies use."""
         return self.targets.argmax(dim=1) if self.targets.ndim == 2 else self.targets
 
-    def split(self, parts: int) -> list[Batch]:
-        """Cut the batch into `parts` of equal size, in order."""
-        size = len(self.images) // parts
-        pieces = zip(
-            self.images.split(size), self.targets.split(size), self.seeds.split(size), strict=True
-        )
-        return [Batch(*piece) for piece in pieces]
+    def split(self, parts: int, views: int = 1) -> list[Batch]:
+        """Cut the batch into `parts` of equal size, in order.
+
+        Args:
+            parts: number of parts.
+            views: views of each image; all first views stand first, and so they do in each part.
+        """
+        count = len(self.images) // (parts * views)
+        order = torch.arange(len(self.images)).reshape(views, parts, count)
+        if parts == 1:
+            return [self]
+        rows = [order[:, part].flatten().to(self.images.device) for part in range(parts)]
+        return [Batch(self.images[r], self.targets[r], self.seeds[r]) for r in rows]
 
 
 @dataclass(frozen=True)
@@ -104,6 +111,7 @@ class EvaluationContext:
         attack: settings at the final ε, or None without a threat.
         autocast: context of the forward passes.
         check: called between batches; raises to stop the evaluation.
+        total: sums counts over all processes that evaluate together.
     """
 
     model: nn.Module
@@ -112,3 +120,4 @@ class EvaluationContext:
     attack: AttackSettings | None
     autocast: Callable[[], AbstractContextManager]
     check: Callable[[], None]
+    total: Callable[[Tensor], Tensor]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from robustvit.core.errors import UserError
@@ -16,6 +16,8 @@ from robustvit.training.run import Run, start_run
 from robustvit.training.state import StateFolder
 from robustvit.training.step import train_step
 from robustvit.training.tallies import Tallies
+
+GO_ON, SAVE, STOP = range(3)
 
 
 class Diverged(UserError):
@@ -40,8 +42,8 @@ class Trainer:
         save_every: float = 60.0,
     ) -> None:
         self.plan, self.states, self.save_every = plan, states, save_every
-        self.run = start_run(plan.spec, plan.device, init_weights)
-        state = states.load()
+        self.run = start_run(plan.spec, plan.device, plan.share, init_weights)
+        state = plan.device.share(states.load)
         if state is not None:
             self.run.restore(state, plan.device)
         self._saved_at = time.monotonic()
@@ -60,7 +62,7 @@ class Trainer:
         with (
             interruptions() as self._flag,
             plan.device.fork_random_state(),
-            Progress(plan.total_steps, "steps", label) as progress,
+            Progress(plan.total_steps, "steps", label, quiet=not plan.device.is_main) as progress,
         ):
             progress.update(run.step)
             batches = iter(train_loader(plan.data.train, plan.batches_from(run.step), plan.workers))
@@ -96,33 +98,56 @@ class Trainer:
         started = time.perf_counter()
         scores = {}
         if plan.evaluates(epoch):
-            context = plan.evaluation_context(run.evaluated_model, self._flag.check)
+            context = plan.evaluation_context(run.evaluated_model, self._evaluation_check())
             scores = plan.evaluator.evaluate(context)
             if plan.recipe["selection"] != "last":
                 run.keep_if_best(scores.get("robust", scores["clean"]), epoch)
         run.rows.append(self._row(epoch, scores, time.perf_counter() - started))
         run.tallies = Tallies()
 
+    def _evaluation_check(self) -> Callable[[], None]:
+        """What an evaluation calls between its batches, to stop in the midst of it.
+
+        One of several processes must not stop while the others wait for it: they evaluate to the
+        end, with the state on the disk, and stop then.
+        """
+        if self.plan.device.world_size == 1:
+            return self._flag.check
+        self.save()
+        return lambda: None
+
     def save(self) -> None:
         """Write the state; a state with weights that are not finite is refused."""
+        device = self.plan.device
+        tallies = self.run.tallies.reduced(device.sum)
+        self._saved_at = time.monotonic()
+        if not device.is_main:
+            return
         try:
-            self.states.save(self.run.step, self.run.state())
+            self.states.save(self.run.step, device.to_host(self.run.state(tallies)))
         except FloatingPointError as error:
             raise self._diverged("a weight became NaN or infinite") from error
         self._saved_at = time.monotonic()
 
     def _stop_or_save(self) -> None:
-        self._flag.check()
-        if time.monotonic() - self._saved_at >= self.save_every:
+        """Do what any of the processes wants: a signal may reach one before the others."""
+        due = time.monotonic() - self._saved_at >= self.save_every
+        wish = STOP if self._flag.signal is not None else SAVE if due else GO_ON
+        agreed = self.plan.device.agree(wish)
+        if agreed == STOP:
+            self._flag.check()
+            raise Interrupted("stopped with the other processes")
+        if agreed == SAVE:
             self.save()
 
     def _check_loss(self) -> str:
         """Return the note for the progress display, or stop a training that has diverged."""
-        loss = self.run.tallies.mean_loss()
+        tallies = self.run.tallies.reduced(self.plan.device.sum)
+        loss = tallies.mean_loss()
         if not math.isfinite(loss):
             raise self._diverged("the training loss became NaN or infinite")
         note = f"loss {loss:.3f}"
-        robust = self.run.tallies.accuracy("adversarial")
+        robust = tallies.accuracy("adversarial")
         if robust is not None:
             note += f", robust {robust:.1%}"
         return note
@@ -138,7 +163,8 @@ class Trainer:
         )
 
     def _row(self, epoch: int, scores: dict[str, float], evaluation_seconds: float) -> dict:
-        plan, tallies, last = self.plan, self.run.tallies, self.run.step - 1
+        plan, last = self.plan, self.run.step - 1
+        tallies = self.run.tallies.reduced(plan.device.sum)
         attack = plan.attack_at(last)
         return {
             "epoch": epoch,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
@@ -13,10 +14,11 @@ from robustvit.training.datasets import open_data
 from robustvit.training.devices import Device
 from robustvit.training.engine import Trainer
 from robustvit.training.lock import exclusive_lock
+from robustvit.training.monitor import open_monitor
 from robustvit.training.outputs import OutputPaths, write_outputs
 from robustvit.training.parts import plugin_modules
 from robustvit.training.plan import Plan
-from robustvit.training.state import StateFolder
+from robustvit.training.state import LOCK, StateFolder
 
 
 def job_key(spec: dict, inputs: dict[str, str | None]) -> str:
@@ -65,6 +67,7 @@ def run_job(
     device: Device,
     workers: int = 0,
     save_every: float = 60.0,
+    monitoring: dict | None = None,
 ) -> None:
     """Train what `spec` describes, or the rest of it, and write its results.
 
@@ -81,6 +84,7 @@ def run_job(
         device: where to train.
         workers: data workers.
         save_every: seconds between two states.
+        monitoring: what to show while it runs (see `monitor.DEFAULTS`).
 
     Raises:
         UserError: for anything that the user can put right.
@@ -89,10 +93,18 @@ def run_job(
     refuse_unsupported(spec)
     inputs = hash_inputs(dataset, eval_dataset, init_weights)
     folder = work_dir / job_key(spec, inputs)
-    with exclusive_lock(folder / "lock"):
-        states = StateFolder(folder)
-        states.remove_temporary()
+    states = StateFolder(folder)
+    with contextlib.ExitStack() as stack:
+        if device.is_main:  # the others wait for its state
+            stack.enter_context(exclusive_lock(folder / LOCK))
+            states.remove_temporary()
         plan = Plan(spec, open_data(spec, dataset, eval_dataset), device, workers)
-        run = Trainer(plan, states, init_weights, save_every).train()
-        write_outputs(plan, run, paths, inputs)
-        states.clear()
+        trainer = Trainer(plan, states, init_weights, save_every)
+        with open_monitor(
+            monitoring or {}, spec, folder, plan.total_steps, device.is_main
+        ) as trainer.monitor:
+            trainer.monitor.start(trainer.run.step, trainer.run.rows)
+            run = trainer.train()
+        if device.is_main:
+            write_outputs(plan, run, paths, inputs, folder)
+            states.clear()

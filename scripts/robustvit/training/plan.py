@@ -11,7 +11,6 @@ from timm.data.mixup import Mixup
 from torch import Tensor, nn
 
 from robustvit.core import plugins
-from robustvit.core.errors import UserError
 from robustvit.training.contracts import AttackSettings, EvaluationContext, LossContext
 from robustvit.training.datasets import TrainingData
 from robustvit.training.devices import Device
@@ -25,6 +24,7 @@ from robustvit.training.schedules import (
     schedule_time,
     total_epochs,
 )
+from robustvit.training.sharing import Share, ShareOfBatches
 
 
 @dataclass
@@ -46,6 +46,7 @@ class Plan:
     loss: ModuleType = field(init=False)
     evaluator: ModuleType = field(init=False)
     mixing: Mixup | None = field(init=False)
+    share: Share = field(init=False)
 
     def __post_init__(self) -> None:
         self.recipe = self.spec["recipe"]
@@ -54,11 +55,11 @@ class Plan:
         # The head may be larger than the data set has labels (the paper's nano models keep 1,000
         # outputs on ImageNet-100); soft targets have to be as long as the logits.
         self.mixing = build_mixing(self.recipe, self.spec["model"]["num_classes"])
-        if self.recipe["batch_size"] % self.accumulation:
-            raise UserError(
-                f"recipe.accumulation {self.accumulation} does not divide recipe.batch_size "
-                f"{self.recipe['batch_size']}; use for instance 1 or 2"
-            )
+        device = self.device
+        self.share = Share(
+            self.recipe["batch_size"], self.accumulation, device.rank, device.world_size,
+            device.together,
+        )  # fmt: skip
 
     @property
     def seed(self) -> int:
@@ -67,7 +68,10 @@ class Plan:
 
     @property
     def accumulation(self) -> int:
-        """Parts that a global batch is cut into; the gradient is that of the whole batch."""
+        """Parts that a global batch is cut into, each with its own BatchNorm statistics.
+
+        The gradient is that of the whole batch.
+        """
         return self.recipe.get("accumulation") or 1
 
     @cached_property
@@ -85,10 +89,15 @@ class Plan:
         """Optimiser steps in all."""
         return self.epochs * self.steps_per_epoch
 
-    def batches_from(self, step: int) -> BatchSchedule:
-        """The batches that are left after `step` steps."""
+    @property
+    def views(self) -> int:
+        """Views of each image in a batch."""
+        return self.recipe["augmentation"].get("views") or 1
+
+    def batches_from(self, step: int) -> ShareOfBatches:
+        """This process' share of the batches that are left after `step` steps."""
         indices, size = self.data.train_indices, self.recipe["batch_size"]
-        return BatchSchedule(indices, size, self.epochs, self.seed, start=step)
+        return self.share.of(BatchSchedule(indices, size, self.epochs, self.seed, start=step))
 
     def learning_rate(self, step: int) -> float:
         """Learning rate of step `step`."""
@@ -128,15 +137,19 @@ class Plan:
     @cached_property
     def evaluation_loader(self) -> EvaluationLoader:
         """Batches of the evaluation between epochs."""
-        data, size = self.data, self.recipe["batch_size"]
-        return EvaluationLoader(data.evaluation, data.evaluation_indices, size, self.workers)
+        data, device = self.data, self.device
+        size = max(1, self.recipe["batch_size"] // (1 if device.together else device.world_size))
+        indices = data.evaluation_indices[device.evaluated]
+        return EvaluationLoader(data.evaluation, indices, size, self.workers)
 
     def evaluation_context(self, model: nn.Module, check: object) -> EvaluationContext:
         """What the evaluator needs; the attack has the final ε."""
         attack = None if self.spec.get("threat") is None else self._attack(1.0)
+        device = self.device
         return EvaluationContext(
-            model, self.evaluation_loader, self.device.put, attack, self.autocast, check
-        )
+            model, self.evaluation_loader, device.put_whole, attack, self.autocast, check,
+            device.sum,
+        )  # fmt: skip
 
     def autocast(self) -> object:
         """Context of the forward passes at the recipe's precision."""

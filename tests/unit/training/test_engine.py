@@ -224,7 +224,7 @@ def test_the_holdout_is_never_trained_on(make_plan):
     ("recipe", "message"),
     [
         ({"batch_size": 65}, "recipe.batch_size 65"),
-        ({"accumulation": 3}, "recipe.accumulation 3"),
+        ({"accumulation": 3}, "3 parts by recipe.accumulation"),
         ({"selection": "holdout"}, "recipe.holdout_fraction"),
         ({"selection": "best"}, "recipe.selection"),
         ({"loss": {"name": "trade"}}, 'Did you mean "trades"'),
