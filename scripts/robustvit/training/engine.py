@@ -11,6 +11,8 @@ from robustvit.core.errors import UserError
 from robustvit.core.progress import Progress
 from robustvit.training.interruption import Interrupted, InterruptionFlag, interruptions
 from robustvit.training.loading import train_loader
+from robustvit.training.metrics import note, step_row
+from robustvit.training.monitor import Monitor
 from robustvit.training.plan import Plan
 from robustvit.training.run import Run, start_run
 from robustvit.training.state import StateFolder
@@ -49,6 +51,7 @@ class Trainer:
         self._saved_at = time.monotonic()
         self._flag = InterruptionFlag()
         self._note = ""
+        self.monitor = Monitor([], every_steps=50, total_steps=plan.total_steps)
 
     def train(self) -> Run:
         """Run all epochs that are left and return the finished run.
@@ -86,8 +89,7 @@ class Trainer:
             started = time.perf_counter()
             train_step(plan, run, next(batches))
             run.tallies.seconds += time.perf_counter() - started
-            if run.step % plan.device.check_every == 0 or run.step == end:
-                self._note = self._check_loss()
+            self._look(end)
             progress.update(run.step, self._note)
             if run.step < end:
                 self._stop_or_save()
@@ -103,6 +105,7 @@ class Trainer:
             if plan.recipe["selection"] != "last":
                 run.keep_if_best(scores.get("robust", scores["clean"]), epoch)
         run.rows.append(self._row(epoch, scores, time.perf_counter() - started))
+        self.monitor.epoch(run.rows[-1])
         run.tallies = Tallies()
 
     def _evaluation_check(self) -> Callable[[], None]:
@@ -123,6 +126,7 @@ class Trainer:
         self._saved_at = time.monotonic()
         if not device.is_main:
             return
+        self.monitor.flush()
         try:
             self.states.save(self.run.step, device.to_host(self.run.state(tallies)))
         except FloatingPointError as error:
@@ -140,17 +144,22 @@ class Trainer:
         if agreed == SAVE:
             self.save()
 
-    def _check_loss(self) -> str:
-        """Return the note for the progress display, or stop a training that has diverged."""
-        tallies = self.run.tallies.reduced(self.plan.device.sum)
-        loss = tallies.mean_loss()
-        if not math.isfinite(loss):
+    def _look(self, end: int) -> None:
+        """Look at the numbers where that is due; a look waits for an accelerator.
+
+        Raises:
+            Diverged: if the loss is no finite number.
+        """
+        plan, step = self.plan, self.run.step
+        due = self.monitor.due(step)
+        if not due and step % plan.device.check_every and step != end:
+            return
+        row = step_row(plan, step, self.run.tallies.reduced(plan.device.sum))
+        if not math.isfinite(row["train_loss"]):
             raise self._diverged("the training loss became NaN or infinite")
-        note = f"loss {loss:.3f}"
-        robust = tallies.accuracy("adversarial")
-        if robust is not None:
-            note += f", robust {robust:.1%}"
-        return note
+        self._note = note(row)
+        if due:
+            self.monitor.step(step, row)
 
     def _diverged(self, what: str) -> Diverged:
         plan, step = self.plan, self.run.step
@@ -163,21 +172,12 @@ class Trainer:
         )
 
     def _row(self, epoch: int, scores: dict[str, float], evaluation_seconds: float) -> dict:
-        plan, last = self.plan, self.run.step - 1
-        tallies = self.run.tallies.reduced(plan.device.sum)
-        attack = plan.attack_at(last)
+        plan, run = self.plan, self.run
         return {
+            **step_row(plan, run.step, run.tallies.reduced(plan.device.sum)),
             "epoch": epoch,
-            "step": self.run.step,
-            "lr": plan.learning_rate(last),
-            "epsilon_255": attack.epsilon * 255 if attack else 0.0,
-            "train_loss": tallies.mean_loss(),
-            "train_clean_top1": tallies.accuracy("clean"),
-            "train_robust_top1": tallies.accuracy("adversarial"),
             "eval_clean_top1": scores.get("clean"),
             "eval_robust_top1": scores.get("robust"),
-            "images_per_second": tallies.examples() / max(tallies.seconds, 1e-9),
-            "seconds": tallies.seconds + evaluation_seconds,
-            "memory_mb": plan.device.memory_mb(),
+            "seconds": run.tallies.seconds + evaluation_seconds,
             "eval_split": plan.data.evaluation_split,
         }

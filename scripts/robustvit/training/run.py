@@ -11,6 +11,7 @@ from torch import nn
 from robustvit.core.errors import UserError
 from robustvit.core.seeding import derive_seed
 from robustvit.models.factory import build_model
+from robustvit.models.layers.drop_path import StochasticDepth, install_stochastic_depth
 from robustvit.models.normalization import inner_model
 from robustvit.models.weights import load_for_finetuning
 from robustvit.training.batch_statistics import PartStatistics, part_statistics
@@ -36,6 +37,7 @@ class Run:
         tallies: running sums of the epoch in progress.
         best: {"score", "epoch", "weights"} of the best epoch, with a selection by accuracy.
         statistics: BatchNorm's, where a batch is computed in several parts.
+        depth: draws for stochastic depth.
     """
 
     model: nn.Module
@@ -47,6 +49,7 @@ class Run:
     tallies: Tallies = field(default_factory=Tallies)
     best: dict | None = None
     statistics: PartStatistics | None = None
+    depth: StochasticDepth | None = None
 
     @property
     def evaluated_model(self) -> nn.Module:
@@ -117,7 +120,9 @@ def start_run(spec: dict, device: Device, share: Share, init_weights: Path | Non
     if average is not None:
         average.model = device.spread(average.model, share.sharing)
     model = device.spread(model, share.sharing)
+    depth = install_stochastic_depth(model)
     optimizer = build_optimizer(model, spec["recipe"]["optimizer"])
     run = Run(model, device.parallel(model), optimizer, average)
+    run.depth = depth
     run.statistics = part_statistics(model, share, device.sum)
     return run

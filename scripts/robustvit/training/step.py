@@ -7,6 +7,7 @@ import contextlib
 import torch
 from torch import Tensor, nn
 
+from robustvit.core.random import fold
 from robustvit.core.seeding import derive_seed
 from robustvit.models.normalization import inner_model
 from robustvit.training.contracts import Batch
@@ -15,12 +16,14 @@ from robustvit.training.optimizer import set_learning_rate
 from robustvit.training.plan import Plan
 from robustvit.training.run import Run
 
+DEPTH = 0x64657074  # keeps the draws of stochastic depth apart from the attack's
+
 
 def train_step(plan: Plan, run: Run, loaded: tuple[Tensor, Tensor, Tensor]) -> None:
     """Take step `run.step` on this process' share of the global batch: (images, labels, seeds).
 
-    Dropout draws from the global generator, which is seeded for every piece of every step, so
-    that a resumed run draws the same.
+    Stochastic depth draws per example. Dropout draws from the global generator, which is seeded
+    for every piece of every step, so that a resumed run draws the same.
     """
     context = plan.loss_context(run.parallel, plan.attack_at(run.step))
     set_learning_rate(run.optimizer, plan.learning_rate(run.step))
@@ -29,6 +32,7 @@ def train_step(plan: Plan, run: Run, loaded: tuple[Tensor, Tensor, Tensor]) -> N
         run.statistics.begin_step()
     for slice_index, piece in zip(plan.share.slice_indices, pieces, strict=True):
         torch.manual_seed(derive_seed(plan.seed, run.step, slice_index, "dropout"))
+        run.depth.begin(fold(piece.seeds, DEPTH))
         with _exchange_gradients(run.parallel, last=piece is pieces[-1]):
             with plan.autocast():
                 output = plan.loss.compute(piece, context)
