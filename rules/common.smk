@@ -86,6 +86,17 @@ def manifest(dataset):
     return f"{R}/datasets/{dataset}/manifest.json"
 
 
+def synthetic_manifest(wildcards):
+    """The manifest of the synthetic images that a training mixes in; nothing for most."""
+    mixed = EXPERIMENTS[wildcards.experiment]["synthetic"]
+    return manifest(mixed["dataset"]) if mixed else []
+
+
+def synthetic_flag(wildcards, input):
+    """The option that hands the synthetic images to a training."""
+    return f"--synthetic-dataset {quote(input.synthetic)}" if input.synthetic else ""
+
+
 def monitored_manifest(wildcards):
     """The manifest of the data set that a training is evaluated on between its epochs."""
     return manifest(EXPERIMENTS[wildcards.experiment]["monitor_dataset"])

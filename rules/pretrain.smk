@@ -13,6 +13,7 @@ rule pretrain_model:
         code=train_code,
         dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["dataset"]),
         eval_dataset=monitored_manifest,
+        synthetic=synthetic_manifest,
     output:
         weights=f"{R}/train/{{experiment}}/weights.safetensors",
         metrics=f"{R}/train/{{experiment}}/metrics.csv",
@@ -37,12 +38,14 @@ rule pretrain_model:
     params:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
         init="",
+        synthetic=synthetic_flag,
         work=lambda wildcards: f"{R}/work/train/{wildcards.experiment}",
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
         " --dataset {input.dataset:q}"
         " --eval-dataset {input.eval_dataset:q}"
+        " {params.synthetic}"
         " {params.init}"
         " --work-dir {params.work:q}"
         " --weights {output.weights:q}"

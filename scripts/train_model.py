@@ -28,6 +28,7 @@ def parse_arguments() -> argparse.Namespace:
     path, flag = {"type": Path, "required": True}, parser.add_argument
     flag("--dataset", **path, help="manifest.json of the training set")
     flag("--eval-dataset", **path, help="manifest.json of the set to evaluate on between epochs")
+    flag("--synthetic-dataset", type=Path, help="manifest.json of the synthetic images, if any")
     flag("--init-weights", type=Path, help="weights to fine-tune, if the spec has an `init`")
     flag("--work-dir", **path, help="folder of the resumable states, one subfolder per spec")
     flag("--weights", **path, help="result: weights.safetensors")
@@ -69,6 +70,7 @@ def main() -> int:
                 arguments.steps,
             ),
             device=device,
+            synthetic_dataset=arguments.synthetic_dataset,
             workers=arguments.workers,
             save_every=arguments.save_every,
             monitoring=arguments.monitoring,

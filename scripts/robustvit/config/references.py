@@ -91,7 +91,7 @@ def _check_experiment(config: Mapping, where: str, entry: Mapping) -> None:
         if entry.get(key):
             known(config, section, entry[key], f"{where}.{key}")
     if entry["synthetic"]:
-        known(config, "datasets", entry["synthetic"]["dataset"], f"{where}.synthetic.dataset")
+        _check_synthetic(config, f"{where}.synthetic", entry)
     for key in ("init", "weights"):
         for kind, name in (entry[key] or {}).items():
             known(config, f"{kind}s", name, f"{where}.{key}.{kind}")
@@ -106,6 +106,19 @@ def _check_experiment(config: Mapping, where: str, entry: Mapping) -> None:
         raise UserError(
             f"{where}.eval_threat: protocol {attacked[0]} attacks, but no radius is given. "
             "Example: eval_threat: {norm: linf, epsilon_255: 4}"
+        )
+
+
+def _check_synthetic(config: Mapping, where: str, entry: Mapping) -> None:
+    name = entry["synthetic"]["dataset"]
+    known(config, "datasets", name, f"{where}.dataset")
+    if not entry["recipe"]:
+        raise UserError(f"{where}: nothing is trained here; leave it out, or give a `recipe`.")
+    drawn, real = (config["datasets"][n]["num_classes"] for n in (name, entry["dataset"]))
+    if drawn != real:
+        raise UserError(
+            f"{where}.dataset: {name} has {drawn} classes, but {entry['dataset']} has {real}; "
+            "expected synthetic images of the same classes."
         )
 
 

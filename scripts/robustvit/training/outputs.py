@@ -82,6 +82,7 @@ def describe(plan: Plan, run: Run, epoch: int, inputs: dict[str, str | None]) ->
             "steps": run.step,
             "steps_per_epoch": plan.steps_per_epoch,
             "train_examples": len(plan.data.train_indices),
+            "synthetic_examples": plan.data.synthetic.examples if plan.data.synthetic else 0,
             "eval_examples": len(plan.data.evaluation_indices),
             "eval_split": plan.data.evaluation_split,
             "parameters": sum(p.numel() for p in network.parameters()),

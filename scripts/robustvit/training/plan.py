@@ -17,7 +17,7 @@ from robustvit.training.devices import Device
 from robustvit.training.loading import EvaluationLoader
 from robustvit.training.mixing import build_mixing
 from robustvit.training.parts import evaluator_name, loss_name
-from robustvit.training.sampling import BatchSchedule, count_steps
+from robustvit.training.sampling import BatchSchedule
 from robustvit.training.schedules import (
     epsilon_fraction,
     learning_rate,
@@ -82,7 +82,7 @@ class Plan:
     @cached_property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in an epoch."""
-        return count_steps(len(self.data.train_indices), self.recipe["batch_size"])
+        return self.schedule_from(0).steps_per_epoch
 
     @property
     def total_steps(self) -> int:
@@ -96,8 +96,15 @@ class Plan:
 
     def batches_from(self, step: int) -> ShareOfBatches:
         """This process' share of the batches that are left after `step` steps."""
-        indices, size = self.data.train_indices, self.recipe["batch_size"]
-        return self.share.of(BatchSchedule(indices, size, self.epochs, self.seed, start=step))
+        return self.share.of(self.schedule_from(step))
+
+    def schedule_from(self, step: int) -> BatchSchedule:
+        """The global batches that are left after `step` steps."""
+        return BatchSchedule(
+            self.data.train_indices, self.recipe["batch_size"], self.epochs, self.seed,
+            start=step, repeats=self.recipe["augmentation"].get("repeats") or 1,
+            synthetic=self.data.synthetic,
+        )  # fmt: skip
 
     def learning_rate(self, step: int) -> float:
         """Learning rate of step `step`."""

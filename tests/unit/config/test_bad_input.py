@@ -132,6 +132,11 @@ CASES = {
         {"dataset": "cifar_ddpm", "ratio": 50},
         ["experiments.demo_light.synthetic", "50"],
     ),
+    "synthetic images of other classes": (
+        f"{LIGHT}/synthetic",
+        {"dataset": "cifar_ddpm", "ratio": 0.5},
+        ["experiments.demo_light.synthetic.dataset", "10 classes", "demo_imagenet4 has 4"],
+    ),
     "unknown set between epochs": (
         f"{LIGHT}/monitor_dataset",
         "cifar01",

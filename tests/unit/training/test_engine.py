@@ -8,7 +8,7 @@ import signal
 
 import pytest
 import torch
-from training_samples import train_spec
+from training_samples import synthetic, train_spec
 
 from robustvit.core.errors import UserError
 from robustvit.models.normalization import inner_model
@@ -28,6 +28,7 @@ VARIANTS = {
         clip_grad_norm=1.0,
         augmentation={"mixup": 0.8, "cutmix": 1.0, "randaugment": "rand-m9-mstd0.5-inc1"},
     ),
+    "synthetic_repeated": train_spec(augmentation={"repeats": 2}) | synthetic(),
     "best_accumulated_sgd": train_spec(
         selection="test", accumulation=2, optimizer={"name": "sgd", "lr": 0.01}
     ),
@@ -145,8 +146,10 @@ def test_weights_that_are_not_finite_are_never_saved(make_plan, tmp_path):
         trainer.save()
 
 
-def test_data_workers_do_not_change_the_result(train):
-    spec = train_spec(epochs=1, evaluate_examples=8)
+@pytest.mark.parametrize("mixture", [{}, synthetic(0.25)], ids=["real", "mixed"])
+def test_data_workers_do_not_change_the_result(train, mixture):
+    repeats = 3 if mixture else 1
+    spec = train_spec(epochs=1, evaluate_examples=8, augmentation={"repeats": repeats}) | mixture
     assert_same(weights(train(spec)), weights(train(spec, workers=2)))
 
 
