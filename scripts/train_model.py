@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from robustvit.core.cli import add_spec_argument, run_cli
-from robustvit.training.interruption import EXIT_INTERRUPTED, Interrupted
+from robustvit.training.interruption import EXIT_INTERRUPTED, Interrupted, stop_at_once
 from robustvit.training.job import run_job
 from robustvit.training.launch import Processes, launch
 from robustvit.training.monitor import parse_monitoring
@@ -56,25 +56,26 @@ def main() -> int:
     # First of all: XLA has to be opened before anything else computes.
     device = open_training_device(arguments.device, arguments.threads)
     try:
-        run_job(
-            arguments.spec,
-            dataset=arguments.dataset,
-            eval_dataset=arguments.eval_dataset,
-            init_weights=arguments.init_weights,
-            work_dir=arguments.work_dir,
-            paths=OutputPaths(
-                arguments.weights,
-                arguments.metrics,
-                arguments.config,
-                arguments.card,
-                arguments.steps,
-            ),
-            device=device,
-            synthetic_dataset=arguments.synthetic_dataset,
-            workers=arguments.workers,
-            save_every=arguments.save_every,
-            monitoring=arguments.monitoring,
-        )
+        with stop_at_once():
+            run_job(
+                arguments.spec,
+                dataset=arguments.dataset,
+                eval_dataset=arguments.eval_dataset,
+                init_weights=arguments.init_weights,
+                work_dir=arguments.work_dir,
+                paths=OutputPaths(
+                    arguments.weights,
+                    arguments.metrics,
+                    arguments.config,
+                    arguments.card,
+                    arguments.steps,
+                ),
+                device=device,
+                synthetic_dataset=arguments.synthetic_dataset,
+                workers=arguments.workers,
+                save_every=arguments.save_every,
+                monitoring=arguments.monitoring,
+            )
     except Interrupted as stop:
         print(f"{stop}; the state is saved, start again to go on", file=sys.stderr)
         return EXIT_INTERRUPTED

@@ -44,6 +44,28 @@ def interruptions() -> Iterator[InterruptionFlag]:
             signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def stop_at_once() -> Iterator[None]:
+    """Let a signal raise `Interrupted` wherever it comes, for a program around its training.
+
+    While it starts and while it writes results (atomically) nothing has to be finished first; the
+    steps are under `interruptions`. After the block the signals are ignored: the results are
+    complete, and a job that was ended by a signal now would be done again.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        raise Interrupted(f"stopped by {signal.Signals(number).name}")
+
+    previous = {number: signal.signal(number, stop) for number in SIGNALS}
+    try:
+        yield
+    except BaseException:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        raise
+    ignore_interruptions()
+
+
 def ignore_interruptions(worker: int = 0) -> None:
     """Make a data worker deaf to the signals: a scheduler sends them to the whole process group.
 

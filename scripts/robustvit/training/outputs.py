@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robustvit.core import files, provenance
+from robustvit.core.disk import needs_space
 from robustvit.models.normalization import inner_model
 from robustvit.models.weights import save_weights
 from robustvit.training.card import model_card
@@ -38,14 +39,19 @@ def write_outputs(
         paths: the files to write.
         inputs: SHA-256 by input, for instance {"train": …, "evaluation": …, "init": …}.
         state_folder: where the steps file was written.
+
+    Raises:
+        NoSpace: if the disk is full; the resumable state is kept.
     """
     epoch = select_epoch(plan, run)
     record = describe(plan, run, epoch, inputs)
-    write_metrics(paths.metrics, run.rows, selected=epoch)
-    copy_steps(state_folder / NAME, paths.steps)
-    files.write_yaml(paths.config, record)
-    files.write_text(paths.card, model_card(record, run.rows[epoch]))
-    save_weights(paths.weights, run.evaluated_model, weights_metadata(plan, epoch))
+    kept = "The training itself is done and kept: only this step is repeated."
+    with needs_space(paths.weights.parent, "the results", kept):
+        write_metrics(paths.metrics, run.rows, selected=epoch)
+        copy_steps(state_folder / NAME, paths.steps)
+        files.write_yaml(paths.config, record)
+        files.write_text(paths.card, model_card(record, run.rows[epoch]))
+        save_weights(paths.weights, run.evaluated_model, weights_metadata(plan, epoch))
 
 
 def select_epoch(plan: Plan, run: Run) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from robustvit.core.disk import needs_space
 from robustvit.core.files import write_text
 from robustvit.training.metrics import format_field
 
@@ -24,6 +26,7 @@ COLUMNS = (
     "memory_mb",  # peak memory: of the device for a GPU, of the process otherwise
 )
 NAME = "steps.csv"
+KEPT = "The last good state is kept."
 
 
 class StepsFile:
@@ -50,21 +53,25 @@ class StepsFile:
         line = io.StringIO()
         fields = [format_field(row.get(column)) for column in COLUMNS]
         csv.writer(line, lineterminator="\n").writerow(fields)
-        self._handle.write(line.getvalue())
-        self._handle.flush()
+        with needs_space(self.path.parent, "the steps file", KEPT):
+            self._handle.write(line.getvalue())
+            self._handle.flush()
 
     def epoch(self, row: dict) -> None:
         """Nothing: an epoch's row is in the metrics file."""
 
     def flush(self) -> None:
         """Put all rows on the disk, for the state that is written next."""
-        self._handle.flush()
-        os.fsync(self._handle.fileno())
+        with needs_space(self.path.parent, "the steps file", KEPT):
+            self._handle.flush()
+            os.fsync(self._handle.fileno())
 
     def close(self) -> None:
         """Close the file; it stays for the next start or for the results."""
-        if self._handle is not None:
-            self._handle.close()
+        # What matters was flushed, or its failure told; a full disk would only be told again.
+        with contextlib.suppress(OSError):
+            if self._handle is not None:
+                self._handle.close()
 
 
 def read_steps(path: str | Path) -> list[dict[str, str]]:
