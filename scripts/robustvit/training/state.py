@@ -58,7 +58,7 @@ class StateFolder:
         wait for a person who could only say the same.
         """
         found = self.generations()
-        for path, before in zip(found, [*found[1:], None], strict=True):
+        for path, before in zip(found, [*found, None][1:], strict=True):
             try:
                 return _read(path)
             except CorruptState as error:
