@@ -52,11 +52,19 @@ def _summary(record: dict) -> str:
         f"- model: {model['name']}, {trained['parameters']:,} parameters, "
         f"{model['num_classes']} classes, {model['image_size']} px",
         f"- trained on: {data['name']}{stand_in}, {trained['train_examples']:,} images, "
-        f"{trained['epochs']} epochs of {trained['steps_per_epoch']} steps",
+        f"{trained['epochs']} epochs of {trained['steps_per_epoch']} steps{_mixture(record)}",
         f"- loss: {record['recipe']['loss']['name']}; threat: {threat_in_words(record['threat'])}",
         f"- initial weights: {init['name'] if init else 'random'}",
     ]
     return "\n".join(lines)
+
+
+def _mixture(record: dict) -> str:
+    synthetic = record.get("synthetic")
+    if not synthetic:
+        return ""
+    count, name = record["trained"]["synthetic_examples"], synthetic["dataset"]["name"]
+    return f"; {synthetic['ratio']:.0%} of each batch from the {count:,} synthetic images of {name}"
 
 
 def _numbers(record: dict, row: dict) -> str:

@@ -57,6 +57,8 @@ class AttackSettings:
         steps: number of steps.
         random_start: start from a random point of the ball.
         mode: the model's mode during the attack, the same on every device.
+        targeted: move each image towards another class than its own, drawn from its seed.
+        num_classes: number of labels that targets are drawn from.
     """
 
     name: str
@@ -66,6 +68,8 @@ class AttackSettings:
     steps: int
     random_start: bool = True
     mode: Literal["eval", "train"] = "eval"
+    targeted: bool = False
+    num_classes: int = 0
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,8 @@ class LossContext:
         model: maps pixels in [0, 1] to logits; in training mode.
         criterion: training criterion (logits, targets) -> scalar, with the label smoothing.
         attack: None when the experiment has no threat.
-        options: the recipe's `loss` section, for instance {"name": "trades", "beta": 6.0}.
+        options: the recipe's `loss` section with the loss's own `options` among it, for instance
+            {"name": "trades", "beta": 6.0}.
         after_step: called after each attack step, for devices that have to be synchronised.
     """
 

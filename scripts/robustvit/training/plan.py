@@ -16,7 +16,7 @@ from robustvit.training.datasets import TrainingData
 from robustvit.training.devices import Device
 from robustvit.training.loading import EvaluationLoader
 from robustvit.training.mixing import build_mixing
-from robustvit.training.parts import evaluator_name, loss_name
+from robustvit.training.parts import evaluator_name, loss_name, loss_options
 from robustvit.training.sampling import BatchSchedule
 from robustvit.training.schedules import (
     epsilon_fraction,
@@ -130,6 +130,8 @@ class Plan:
             steps=attack["steps"],
             random_start=attack.get("random_start", True),
             mode=attack.get("mode") or "eval",
+            targeted=bool(attack.get("targeted")),
+            num_classes=self.spec["dataset"]["num_classes"],
         )
 
     def criterion(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -139,7 +141,8 @@ class Plan:
 
     def loss_context(self, model: nn.Module, attack: AttackSettings | None) -> LossContext:
         """What the loss needs for a step."""
-        return LossContext(model, self.criterion, attack, self.recipe["loss"], self.device.end_step)
+        options = loss_options(self.recipe)
+        return LossContext(model, self.criterion, attack, options, self.device.end_step)
 
     @cached_property
     def evaluation_loader(self) -> EvaluationLoader:

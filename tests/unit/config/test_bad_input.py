@@ -59,6 +59,61 @@ CASES = {
         ["models.xcit_demo_p8.family", 'Did you mean "xcit"?'],
     ),
     "unknown loss": ("recipes/light/loss/name", "trade", ["recipes.light.loss", '"trades"']),
+    "unknown loss of an experiment": (
+        f"{LIGHT}/overrides",
+        {"loss": {"name": "trade"}},
+        ["experiments.demo_light.overrides.loss", '"trades"'],
+    ),
+    "unknown optimiser": (
+        "recipes/light/optimizer/name",
+        "adamww",
+        ["recipes.light.optimizer.name", 'Did you mean "adamw"?'],
+    ),
+    "steps of a schedule without their epochs": (
+        "recipes/light/schedule/name",
+        "multistep",
+        ["recipes.light.schedule.decay_epochs", "[30, 60, 90]"],
+    ),
+    "attack that cannot train": (
+        "recipes/light/attack/name",
+        "autoattack",
+        ["recipes.light.attack.name", "fgsm, pgd"],
+    ),
+    "fgsm of several steps": (
+        f"{LIGHT}/overrides",
+        {"attack": {"name": "fgsm", "steps": 10}},
+        ["experiments.demo_light.overrides.attack.steps", "takes 1 step, not 10"],
+    ),
+    "target of TRADES": (
+        "recipes/finetune_cifar/attack/targeted",
+        True,
+        ["recipes.finetune_cifar.attack.targeted", "the loss adversarial"],
+    ),
+    "misspelt section of RandAugment": (
+        "recipes/canonical/augmentation/randaugment",
+        "rand-m9-std0.5",
+        ["recipes.canonical.augmentation.randaugment", "rand-m9-mstd0.5-inc1"],
+    ),
+    "option of a loss with the name of a key": (
+        "recipes/light/loss/options",
+        {"beta": 5.0},
+        ["recipes.light.loss.options", "beta"],
+    ),
+    "layers that learn faster below": (
+        "recipes/light/optimizer/layer_decay",
+        1.5,
+        ["recipes.light.optimizer.layer_decay", "1.5"],
+    ),
+    "unknown source": (
+        "datasets/cifar10/source",
+        "cifar01",
+        ["datasets.cifar10.source", '"cifar10"'],
+    ),
+    "unknown kind of table": (
+        "tables/table5/kind",
+        "evaluations",
+        ["tables.table5.kind", 'Did you mean "evaluation"?'],
+    ),
     "unknown experiment of a figure": (
         "figures/demo_ablation/options/experiments",
         ["demo_lihgt"],

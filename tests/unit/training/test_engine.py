@@ -233,7 +233,10 @@ def test_the_holdout_is_never_trained_on(make_plan):
         ({"loss": {"name": "trade"}}, 'Did you mean "trades"'),
         ({"precision": "fp8"}, "recipe.precision"),
         ({"batch_size": 15, "augmentation": {"mixup": 0.8}}, "even batch"),
-        ({"optimizer": {"name": "adam"}}, "recipe.optimizer.name"),
+        ({"optimizer": {"name": "adamm"}}, 'recipe.optimizer.name.*Did you mean "adam'),
+        ({"attack": {"name": "fgsm", "steps": 2}}, "recipe.attack.steps"),
+        ({"attack": {"targeted": True}, "loss": {"name": "trades"}}, "recipe.attack.targeted"),
+        ({"augmentation": {"randaugment": "rand-x9"}}, "augmentation.randaugment"),
     ],
 )
 def test_wrong_recipes_are_answered_with_the_key(recipe, message, train):
