@@ -24,15 +24,19 @@ _MIX_2 = _signed(0x94D049BB133111EB)
 _FOLD = _signed(0xD1B54A32D192ED03)  # keeps derived seeds apart from the words of a stream
 
 
+_CHUNK = 1 << 16  # words that are drawn at a time: their intermediate values fit into a cache
+
+
 def _shift(value: Tensor, bits: int) -> Tensor:
     """Shift right without the sign: torch's `>>` on int64 copies the sign bit."""
-    return (value >> bits) & ((1 << (64 - bits)) - 1)
+    return (value >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 
-def _mix(value: Tensor) -> Tensor:
-    value = (value ^ _shift(value, 30)) * _MIX_1
-    value = (value ^ _shift(value, 27)) * _MIX_2
-    return value ^ _shift(value, 31)
+def _mix_(value: Tensor) -> Tensor:
+    """Mix the bits of each word in place."""
+    value.bitwise_xor_(_shift(value, 30)).mul_(_MIX_1)
+    value.bitwise_xor_(_shift(value, 27)).mul_(_MIX_2)
+    return value.bitwise_xor_(_shift(value, 31))
 
 
 def fold(seeds: Tensor, purpose: int) -> Tensor:
@@ -42,13 +46,13 @@ def fold(seeds: Tensor, purpose: int) -> Tensor:
         seeds: int64 [B].
         purpose: any integer in (-2**63, 2**63).
     """
-    return _mix(_mix(seeds ^ _FOLD) + _signed(purpose * _FOLD % (1 << 64)))
+    return _mix_(_mix_(seeds ^ _FOLD).add_(_signed(purpose * _FOLD % (1 << 64))))
 
 
 def random_bits(seeds: Tensor, count: int, start: int = 0) -> Tensor:
     """Draw `count` 64-bit words per example, int64 [B, count], from word `start` of its stream."""
     counter = torch.arange(start + 1, start + count + 1, dtype=torch.int64, device=seeds.device)
-    return _mix(_mix(seeds)[:, None] + (counter * _GAMMA)[None, :])
+    return _mix_(_mix_(seeds.clone())[:, None] + counter.mul_(_GAMMA)[None, :])
 
 
 def uniform(
@@ -64,8 +68,17 @@ def uniform(
     Returns:
         float32 [B, *shape], multiples of 2**-24.
     """
-    bits = random_bits(seeds.to(device or seeds.device), math.prod(shape))
-    return (_shift(bits, 40).to(torch.float32) * 2.0**-24).reshape(-1, *shape)
+    seeds, count = seeds.to(device or seeds.device), math.prod(shape)
+    examples = max(_CHUNK // max(count, 1), 1)
+    if seeds.device.type != "cpu" or examples >= len(seeds):
+        return _unit_interval(seeds, count).reshape(-1, *shape)
+    parts = [_unit_interval(part, count) for part in seeds.split(examples)]
+    return torch.cat(parts).reshape(-1, *shape)
+
+
+def _unit_interval(seeds: Tensor, count: int) -> Tensor:
+    """The first `count` words of each stream as numbers in [0, 1), float32 [B, count]."""
+    return _shift(random_bits(seeds, count), 40).to(torch.float32).mul_(2.0**-24)
 
 
 def normal(seeds: Tensor, shape: Sequence[int], device: torch.device | str | None = None) -> Tensor:
