@@ -238,6 +238,20 @@ def test_bars_mark_a_failed_check(full_root, tmp_path):
     assert "34.4 % (a safety check failed)" in alt
 
 
+def test_bars_mark_what_was_chosen_on_evaluation_images(full_root, tmp_path):
+    assert not any("‡" in text for text, _ in texts_of(drawn("ablation_bars", full_root)))
+    rows = [dict(row) for row in SPECS["ablation_bars"]["options"]["rows"]]
+    rows[1]["chosen_on_test"] = True
+    texts = [text for text, _ in texts_of(drawn("ablation_bars", full_root, rows=rows))]
+    assert "34.4†‡" in texts
+    assert sum(text.endswith("‡") for text in texts) == 2
+    assert any("‡ of the epoch that did best on evaluation images" in text for text in texts)
+    spec = SPECS["ablation_bars"] | {"options": {"rows": rows}}
+    make_figure(spec, full_root, tmp_path / "bars")
+    alt = json.loads((tmp_path / "bars.json").read_text())["alt"]
+    assert "34.4 % (a safety check failed) (epoch chosen on evaluation images)" in alt
+
+
 def test_files_that_figures_read():
     assert figure_files(SPECS["perturbations"]) == [
         "semantics/demo/demo_light/examples.npz",

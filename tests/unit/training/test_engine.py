@@ -11,11 +11,16 @@ import torch
 from training_samples import synthetic, train_spec
 
 from robustvit.core.errors import UserError
+from robustvit.data.reading import TfdsImages
 from robustvit.models.normalization import inner_model
 from robustvit.training import engine
+from robustvit.training.datasets import open_data
+from robustvit.training.devices import open_device
 from robustvit.training.engine import Diverged, Trainer
 from robustvit.training.interruption import Interrupted
+from robustvit.training.job import hash_inputs
 from robustvit.training.outputs import select_epoch
+from robustvit.training.plan import Plan
 from robustvit.training.state import StateFolder
 
 VARIANTS = {
@@ -221,6 +226,33 @@ def test_the_holdout_is_never_trained_on(make_plan):
     assert not set(data.train_indices) & set(data.evaluation_indices)
     other = make_plan(train_spec(selection="holdout", holdout_fraction=0.25) | {"seed": 1})
     assert list(other.data.evaluation_indices) == list(data.evaluation_indices)
+
+
+def test_a_holdout_never_opens_the_test_set(colours, drawn, tmp_path, monkeypatch):
+    spec = train_spec(selection="holdout", holdout_fraction=0.25, epochs=1) | synthetic()
+    opened = []
+    real = TfdsImages.__init__
+
+    def watched(self, manifest, read):
+        opened.append((manifest, read["split"]))
+        real(self, manifest, read)
+
+    monkeypatch.setattr(TfdsImages, "__init__", watched)
+    missing = tmp_path / "missing" / "manifest.json"
+    data = open_data(spec, colours, missing, drawn)
+    assert opened == [(colours, "train"), (drawn, "train")]
+    run = Trainer(Plan(spec, data, open_device("cpu", 1)), StateFolder(tmp_path / "run")).train()
+    assert run.rows[0]["eval_split"] == "holdout"
+    inputs = hash_inputs(spec, colours, missing, None, drawn)
+    assert inputs["evaluation"] is None
+    assert inputs["synthetic"] != inputs["train"]
+    assert hash_inputs(train_spec(), colours, colours, None)["evaluation"] == inputs["train"]
+
+
+@pytest.mark.parametrize("selection", ["last", "holdout"])
+def test_only_selection_by_accuracy_keeps_a_best_epoch(selection, train):
+    run = train(train_spec(selection=selection, holdout_fraction=0.25))
+    assert (run.best is None) == (selection == "last")
 
 
 @pytest.mark.parametrize(
