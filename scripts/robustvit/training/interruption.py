@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import multiprocessing
+import os
 import signal
+import threading
 from collections.abc import Iterator
 
 EXIT_INTERRUPTED = 75
@@ -66,10 +69,25 @@ def stop_at_once() -> Iterator[None]:
     ignore_interruptions()
 
 
-def ignore_interruptions(worker: int = 0) -> None:
-    """Make a data worker deaf to the signals: a scheduler sends them to the whole process group.
-
-    The training process stops its workers itself, after it has saved its state.
-    """
+def ignore_interruptions() -> None:
+    """Be deaf to the signals from now on."""
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
+
+
+def prepare_worker(worker: int) -> None:
+    """Tie the life of a data worker to that of the training process, and to nothing else.
+
+    A scheduler sends signals to the whole process group; the training process stops its workers
+    itself, after it has saved its state. If it is killed, its workers end too: torch looks for
+    that at the process that forked them, which is the fork server and lives as long as they do.
+    """
+    ignore_interruptions()
+    threading.Thread(target=_end_with_training, daemon=True).start()
+
+
+def _end_with_training() -> None:
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()  # the pipe to the process that asked for this one, not to the fork server
+        os._exit(1)

@@ -14,7 +14,7 @@ from robustvit.core.seeding import derive_seed
 from robustvit.data.augmentation import TrainTransform, apply_seeded_batch
 from robustvit.data.evaluation_images import load_batch
 from robustvit.data.reading import TfdsImages
-from robustvit.training.interruption import ignore_interruptions
+from robustvit.training.interruption import prepare_worker
 from robustvit.training.sampling import REAL, SYNTHETIC, BatchSchedule, Key
 
 CACHE_BYTES = 512 * 2**20
@@ -146,7 +146,7 @@ def _loader(examples: Dataset, batches: Iterable, workers: int) -> DataLoader:
         collate_fn=_as_loaded,
         generator=torch.Generator(),
         multiprocessing_context="forkserver" if workers else None,
-        worker_init_fn=ignore_interruptions if workers else None,
+        worker_init_fn=prepare_worker if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
 
