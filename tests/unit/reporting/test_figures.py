@@ -187,10 +187,12 @@ def test_bars_without_any_evaluation_are_an_error(tmp_path):
 
 
 def test_curves_hold_percentages_of_both_kinds(full_root):
-    clean, robust = drawn("learning_curves", full_root).axes
+    clean, robust, rate, radius = drawn("learning_curves", full_root).axes
     assert [len(line.get_xdata()) for line in clean.lines] == [12] * 4
     assert [len(line.get_xdata()) for line in robust.lines] == [12, 12, 0, 12]
     assert clean.lines[0].get_ydata()[-1] == pytest.approx(100 * 0.8 * (1 - np.exp(-3)), abs=0.01)
+    for schedule in (rate, radius):
+        assert [len(line.get_xdata()) for line in schedule.lines] == [12] * 4
 
 
 def test_rule_graph_leaves_out_what_is_implied(full_root, tmp_path):
