@@ -64,6 +64,17 @@ CASES = {
         {"loss": {"name": "trade"}},
         ["experiments.demo_light.overrides.loss", '"trades"'],
     ),
+    "misspelt monitoring": (
+        "monitoring/tensorbord",
+        True,
+        ["monitoring.tensorbord: unknown key", 'Did you mean "tensorboard"?'],
+    ),
+    "rows without steps between them": ("monitoring/every_steps", 0, ["monitoring.every_steps"]),
+    "W&B without a project": (
+        "monitoring/wandb",
+        {"entity": "my-team"},
+        ["monitoring.wandb", "'project' is a required property"],
+    ),
     "unknown optimiser": (
         "recipes/light/optimizer/name",
         "adamww",
