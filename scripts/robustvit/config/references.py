@@ -13,7 +13,7 @@ TARGETS = (  # rules whose names are not those of scripts
     *("analyses", "figures", "tables", "plan"),
     *("pretrain_model", "finetune_model", "draw_rule_graph", "render_html"),
 )
-LEAST_LINF_255 = 0.25
+LEAST_255 = {"linf": 0.25, "l2": 8.0}
 
 
 def check_references(config: Mapping) -> None:
@@ -114,13 +114,18 @@ def _check_recipe(config: Mapping, where: str, entry: Mapping) -> None:
 
 
 def check_threat(where: str, threat: Mapping | None) -> None:
-    """Catch a radius given in pixel units 0 to 1 instead of units of 1/255."""
-    if threat and threat["norm"] == "linf" and 0 < threat["epsilon_255"] < LEAST_LINF_255:
-        value = threat["epsilon_255"]
+    """Catch a radius in pixel units 0 to 1 instead of units of 1/255, or beyond all pixels."""
+    if not threat:
+        return
+    norm, value = threat["norm"], threat["epsilon_255"]
+    if 0 < value < LEAST_255[norm]:
+        least = "reach one grey level" if norm == "linf" else "be seen in L2"
         raise UserError(
-            f"{where}.epsilon_255: {value:g} is taken in units of 1/255 and would not even reach "
-            f"one grey level. For ε = {value:g} write {round(value * 255, 2):g}; for 8/255 write 8."
+            f"{where}.epsilon_255: {value:g} is taken in units of 1/255 and would not even {least}. "
+            f"For ε = {value:g} write {round(value * 255, 2):g}; for 8/255 write 8."
         )
+    if norm == "linf" and value > 255:
+        raise UserError(f"{where}.epsilon_255: {value:g} is more than the pixel range, 255.")
 
 
 def _check_cycles(experiments: Mapping) -> None:

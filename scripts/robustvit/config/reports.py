@@ -204,6 +204,7 @@ def _experiment(config: Mapping, name: str) -> dict:
         "label": entry["label"],
         "model": config["models"][model["name"]]["label"],
         "dataset": entry.get("dataset") or entry["eval_dataset"],
+        "synthetic": entry["synthetic"],
         "eval_dataset": entry["eval_dataset"],
         "monitor_dataset": entry["monitor_dataset"],
         "recipe_name": entry["recipe_name"],

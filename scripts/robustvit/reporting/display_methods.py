@@ -21,7 +21,7 @@ def display_experiments(spec: dict, summary: dict) -> list[dict]:
         {
             "label": label_of(experiments, name),
             "model": _name(entry.get("model")),
-            "dataset": label_of(spec.get("datasets") or {}, _name(entry.get("dataset"))),
+            "dataset": _dataset(entry, spec.get("datasets") or {}),
             "threat": threat_text(entry.get("threat")),
             "recipe": _recipe(entry),
             "init": _init(entry, experiments),
@@ -33,6 +33,14 @@ def display_experiments(spec: dict, summary: dict) -> list[dict]:
 
 def _name(value: object) -> str:
     return str(value.get("name", "–")) if isinstance(value, dict) else str(value or "–")
+
+
+def _dataset(entry: dict, datasets: dict) -> str:
+    label, synthetic = label_of(datasets, _name(entry.get("dataset"))), entry.get("synthetic")
+    if not synthetic:
+        return label
+    share, drawn = f"{synthetic['ratio']:.0%}", label_of(datasets, synthetic["dataset"])
+    return f"{label}; {share} of each batch: {drawn}"
 
 
 def _recipe(entry: dict) -> str:

@@ -164,12 +164,17 @@ CASES = {
     "radius beyond the pixel range": (
         f"{LIGHT}/threat",
         {"norm": "linf", "epsilon_255": 300},
-        ["experiments.demo_light.threat", "300", "255"],
+        ["experiments.demo_light.threat.epsilon_255: 300", "the pixel range, 255"],
     ),
     "radius in pixel units": (
         f"{LIGHT}/threat",
         {"norm": "linf", "epsilon_255": 0.0314},
         ["experiments.demo_light.threat.epsilon_255", "write 8.01", "1/255"],
+    ),
+    "L2 radius in pixel units": (
+        f"{LIGHT}/threat",
+        {"norm": "l2", "epsilon_255": 0.5},
+        ["experiments.demo_light.threat.epsilon_255", "L2", "write 127.5"],
     ),
     "adversarial recipe without a threat": (
         f"{LIGHT}/threat",
@@ -272,6 +277,12 @@ def check_everything(config):
 
     for name in config["experiments"]:
         specs.model_spec(config, name)
+
+
+def test_an_l2_radius_may_be_larger_than_the_pixel_range(demo):
+    threat = {"norm": "l2", "epsilon_255": 765}  # ε = 3, usual on ImageNet
+    demo["experiments"]["demo_light"]["threat"] = threat
+    assert resolve(demo)["experiments"]["demo_light"]["eval_threat"] == threat
 
 
 def test_experiment_that_starts_from_itself(demo):

@@ -237,6 +237,14 @@ def test_says_which_epoch_was_picked_on_the_evaluation_images(root, published):
     assert "“XCiT-demo, light recipe” and “XCiT-demo, fine-tuned" in note
 
 
+def test_says_which_share_of_the_images_was_synthetic(root, published):
+    spec = specs.report_spec()
+    spec["datasets"]["drawn"] = {"label": "CIFAR-10, synthetic", "eval_split": "train"}
+    spec["experiments"]["demo_cifar"] |= {"synthetic": {"dataset": "drawn", "ratio": 0.5}}
+    shown = {row["dataset"] for row in display_of(root, published, spec=spec)["experiments"]}
+    assert shown == {"ImageNet, 4 classes", "CIFAR-10; 50% of each batch: CIFAR-10, synthetic"}
+
+
 def test_verdicts_are_printed_where_the_comparison_is_direct(root, published):
     spec = specs.table_spec() | {"comparison": "direct"}
     write_json(root / "tables/demo_recipes.json", build_table(spec, Results(root), published))

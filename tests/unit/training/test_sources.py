@@ -21,6 +21,7 @@ from robustvit.training.sampling import (
     Synthetic,
     synthetic_positions,
 )
+from robustvit.training.sharing import symmetric_slice
 
 
 def mixed(examples: int = 1000, ratio: float = 0.5, **options: object) -> BatchSchedule:
@@ -39,12 +40,7 @@ def test_every_symmetric_part_has_an_equal_share(half, ratio):
     chosen = synthetic_positions(size, ratio)
     assert chosen.sum() == count
     for parts in (p for p in range(1, half + 1) if half % p == 0):
-        width = half // parts
-        shares = [
-            chosen[part * width : (part + 1) * width].sum()
-            + chosen[size - (part + 1) * width : size - part * width].sum()
-            for part in range(parts)
-        ]
+        shares = [chosen[symmetric_slice(size, part, parts)].sum() for part in range(parts)]
         assert max(shares) - min(shares) <= 1
 
 
