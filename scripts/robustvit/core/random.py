@@ -28,7 +28,13 @@ _CHUNK = 1 << 16  # words that are drawn at a time: their intermediate values fi
 
 
 def _shift(value: Tensor, bits: int) -> Tensor:
-    """Shift right without the sign: torch's `>>` on int64 copies the sign bit."""
+    """Shift right without the sign: torch's `>>` on int64 copies the sign bit.
+
+    On XLA it divides and rounds towards zero instead, so there the sign is taken apart first.
+    """
+    if value.device.type == "xla":
+        sign = (value < 0).to(torch.int64) * (1 << (63 - bits))
+        return ((value & ((1 << 63) - 1)) >> bits) + sign
     return (value >> bits).bitwise_and_((1 << (64 - bits)) - 1)
 
 

@@ -81,10 +81,10 @@ class PartStatistics:
 
 def part_statistics(
     model: nn.Module, share: Share, total: Callable[[Tensor], Tensor]
-) -> PartStatistics | None:
-    """The statistics of a model whose batches are cut like `share`; None if they are whole."""
+) -> PartStatistics:
+    """The statistics of a model whose batches are cut like `share`; of no layer if in one part."""
     if share.parts == 1:
-        return None
+        return PartStatistics(nn.Module())
     # Processes that share a part all hold its statistics, which count once.
     groups = 1 if share.together else share.world_size // share.sharing
     rank = 0 if share.together else share.rank // share.sharing

@@ -32,24 +32,24 @@ class Run:
             global batch; only the training forward passes go through it.
         optimizer: over its parameters.
         average: moving average of its weights, if the recipe has one.
+        statistics: BatchNorm's, where a batch is computed in several parts.
+        depth: draws for stochastic depth.
         step: optimiser steps done.
         rows: metrics of the finished epochs.
         tallies: running sums of the epoch in progress.
         best: {"score", "epoch", "weights"} of the best epoch, with a selection by accuracy.
-        statistics: BatchNorm's, where a batch is computed in several parts.
-        depth: draws for stochastic depth.
     """
 
     model: nn.Module
     parallel: nn.Module
     optimizer: torch.optim.Optimizer
     average: AveragedModel | None
+    statistics: PartStatistics
+    depth: StochasticDepth
     step: int = 0
     rows: list[dict] = field(default_factory=list)
     tallies: Tallies = field(default_factory=Tallies)
     best: dict | None = None
-    statistics: PartStatistics | None = None
-    depth: StochasticDepth | None = None
 
     @property
     def evaluated_model(self) -> nn.Module:
@@ -122,7 +122,5 @@ def start_run(spec: dict, device: Device, share: Share, init_weights: Path | Non
     model = device.spread(model, share.sharing)
     depth = install_stochastic_depth(model)
     optimizer = build_optimizer(model, spec["recipe"]["optimizer"])
-    run = Run(model, device.parallel(model), optimizer, average)
-    run.depth = depth
-    run.statistics = part_statistics(model, share, device.sum)
-    return run
+    statistics = part_statistics(model, share, device.sum)
+    return Run(model, device.parallel(model), optimizer, average, statistics, depth)

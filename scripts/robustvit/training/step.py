@@ -28,8 +28,7 @@ def train_step(plan: Plan, run: Run, loaded: tuple[Tensor, Tensor, Tensor]) -> N
     context = plan.loss_context(run.parallel, plan.attack_at(run.step))
     set_learning_rate(run.optimizer, plan.learning_rate(run.step))
     pieces = prepare_pieces(plan, run.step, loaded)
-    if run.statistics:
-        run.statistics.begin_step()
+    run.statistics.begin_step()
     for slice_index, piece in zip(plan.share.slice_indices, pieces, strict=True):
         torch.manual_seed(derive_seed(plan.seed, run.step, slice_index, "dropout"))
         run.depth.begin(fold(piece.seeds, DEPTH))
@@ -38,8 +37,8 @@ def train_step(plan: Plan, run: Run, loaded: tuple[Tensor, Tensor, Tensor]) -> N
                 output = plan.loss.compute(piece, context)
             (output.loss / len(pieces)).backward()
         run.tallies.add(piece, output)
-        if run.statistics:
-            run.statistics.end_part()
+        run.statistics.end_part()
+    run.statistics.end_step()
     _update_weights(plan, run)
     plan.device.end_step()
     run.step += 1
