@@ -53,7 +53,8 @@ class Progress:
         if now - self._last_line >= self.every:
             self._last_line = now
             left = "" if seconds_left is None else f", about {format_seconds(seconds_left)} left"
-            line = f"{self.label}: {done:g}/{self.total:g} {self.unit}{left} {note}".rstrip()
+            said = f", {note}" if note else ""
+            line = f"{self.label}: {done:g}/{self.total:g} {self.unit}{left}{said}"
             print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:
