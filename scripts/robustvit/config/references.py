@@ -121,8 +121,8 @@ def check_threat(where: str, threat: Mapping | None) -> None:
     if 0 < value < LEAST_255[norm]:
         least = "reach one grey level" if norm == "linf" else "be seen in L2"
         raise UserError(
-            f"{where}.epsilon_255: {value:g} is taken in units of 1/255 and would not even {least}. "
-            f"For ε = {value:g} write {round(value * 255, 2):g}; for 8/255 write 8."
+            f"{where}.epsilon_255: {value:g} is taken in units of 1/255 and would not even {least}."
+            f" For ε = {value:g} write {round(value * 255, 2):g}; for 8/255 write 8."
         )
     if norm == "linf" and value > 255:
         raise UserError(f"{where}.epsilon_255: {value:g} is more than the pixel range, 255.")
