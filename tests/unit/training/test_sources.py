@@ -81,7 +81,7 @@ def test_the_real_order_is_that_without_synthetic_examples():
 
 
 def test_a_mixed_schedule_goes_on_where_it_was():
-    for options in ({}, {"repeats": 2}):
+    for options in ({"ratio": 1 / 3}, {"ratio": 1 / 3, "repeats": 2}):
         whole = list(mixed(**options))
         for start in range(len(whole)):
             assert list(mixed(start=start, **options)) == whole[start:]
