@@ -122,6 +122,13 @@ def test_robustbench_loads_the_weights(tmp_path):
         torch.testing.assert_close(theirs, logits, rtol=1e-5, atol=1e-6, msg=name)
 
 
+def test_the_page_shows_these_lines():
+    page = Path(__file__).resolve().parents[3] / "docs" / "training.md"
+    plain = {**SPECS["nano"], "normalization": None}
+    for lines in (loading_lines(plain), robustbench_lines(S12), LOAD_MODEL.strip()):
+        assert f"```python\n{lines}\n```" in page.read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize(
     ("change", "name"),
     [
