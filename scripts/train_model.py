@@ -13,7 +13,12 @@ import sys
 from pathlib import Path
 
 from robustvit.core.cli import add_spec_argument, run_cli
-from robustvit.training.interruption import EXIT_INTERRUPTED, Interrupted, stop_at_once
+from robustvit.training.interruption import (
+    EXIT_INTERRUPTED,
+    Interrupted,
+    follow_parent,
+    stop_at_once,
+)
 from robustvit.training.job import run_job
 from robustvit.training.launch import Processes, launch
 from robustvit.training.monitor import parse_monitoring
@@ -53,6 +58,8 @@ def main() -> int:
     processes = Processes(arguments.processes, arguments.nodes, arguments.rendezvous)
     if processes.several and "LOCAL_RANK" not in os.environ:
         return launch(sys.argv, processes)
+    if processes.several:
+        follow_parent()
     # First of all: XLA has to be opened before anything else computes.
     device = open_training_device(arguments.device, arguments.threads)
     try:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -13,6 +15,7 @@ EXIT_INTERRUPTED = 75
 """EX_TEMPFAIL of sysexits.h: start the same command again; profiles retry on it."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+PR_SET_PDEATHSIG = 1  # of linux/prctl.h
 
 
 class Interrupted(Exception):
@@ -67,6 +70,16 @@ def stop_at_once() -> Iterator[None]:
             signal.signal(number, handler)
         raise
     ignore_interruptions()
+
+
+def follow_parent() -> None:
+    """Get SIGTERM when the process that started this one dies, however it dies (Linux only).
+
+    Without it the processes of a training would go on, and keep its lock, when the agent that
+    started them is killed.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGTERM))
 
 
 def ignore_interruptions() -> None:

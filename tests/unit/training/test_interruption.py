@@ -55,3 +55,31 @@ def test_a_signal_stops_in_order_until_the_results_are_there(moment, code, said,
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == code, done.stderr
     assert done.stdout.splitlines() == [line.format(number.name) for line in said]
+
+
+PARENT = r"""
+import os, subprocess, sys
+child = (
+    "import sys, time; sys.path.insert(0, sys.argv[1])\n"
+    "from robustvit.training.interruption import follow_parent, interruptions\n"
+    "follow_parent()\n"
+    "with interruptions() as flag:\n"
+    "    print('ready', flush=True)\n"
+    "    while flag.signal is None: time.sleep(0.01)\n"
+    "    print('state saved', flush=True)\n"
+)
+subprocess.Popen([sys.executable, "-c", child, sys.argv[1]])
+sys.stdin.read()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="a call of Linux")
+def test_a_process_ends_in_order_when_its_killed_starter_cannot_tell():
+    scripts = next(path for path in sys.path if path.endswith("scripts"))
+    parent = subprocess.Popen(
+        [sys.executable, "-c", PARENT, scripts],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert parent.stdout.readline() == "ready\n"
+    parent.kill()
+    assert parent.communicate(timeout=20)[0] == "state saved\n"
