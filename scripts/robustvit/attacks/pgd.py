@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustvit.attacks._forward import forward
+from robustvit.attacks.support.folding import folded
 from robustvit.attacks.support.frozen import attack_mode
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.core.errors import UserError, unknown_name
@@ -127,7 +128,7 @@ def perturb(
     ball = Ball(clean, epsilon, norm)
     measure = _loss_function(loss, labels, reference)
     step = -step_size if targeted else step_size
-    with attack_mode(model, mode=None):
+    with attack_mode(model, mode=None), folded(model):
         current = ball.start(seeds) if random_start else clean.clone()
         for _ in range(steps):
             gradient = input_gradient(model, current, measure)

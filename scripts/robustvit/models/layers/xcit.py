@@ -6,12 +6,25 @@ memory. Only layers whose class is exactly timm's are touched.
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Iterator
+
 import torch
-from timm.models.xcit import LPI, XCA, ClassAttentionBlock, ConvPatchEmbed, XCABlock, Xcit
+from timm.models.xcit import (
+    LPI,
+    XCA,
+    ClassAttentionBlock,
+    ConvPatchEmbed,
+    PositionalEncodingFourier,
+    XCABlock,
+    Xcit,
+)
 from torch import Tensor, nn
 
 from robustvit.models.layers.class_attention import class_attention
+from robustvit.models.layers.convolution import frozen_convolution
 from robustvit.models.layers.cross_covariance import cross_covariance_attention
+from robustvit.models.layers.linear import FastLinear, linear
 
 
 class FastXCA(XCA):
@@ -58,6 +71,30 @@ class FastXCABlock(XCABlock):
         x = add_scaled(x, self.gamma1, self.drop_path1, self.attn(self.norm1(x)))
         x = add_scaled(x, self.gamma3, self.drop_path3, self.local_mp(self.norm3(x), H, W))
         return add_scaled(x, self.gamma2, self.drop_path2, self.mlp(self.norm2(x)))
+
+    def when_frozen(self) -> Iterator[dict[nn.Module, Callable[..., Tensor]]]:
+        """LayerScale goes into the last weights of each branch (see `attacks.support.folding`)."""
+        linears, convolution = (self.attn.proj, self.mlp.fc2), self.local_mp.conv2
+        if all(isinstance(layer, nn.Linear) for layer in linears):
+            yield {
+                self: self._forward_without_scales,
+                self.attn.proj: _scaled(self.attn.proj, self.gamma1),
+                self.mlp.fc2: _scaled(self.mlp.fc2, self.gamma2),
+                convolution: frozen_convolution(convolution, self.gamma3),
+            }
+
+    def _forward_without_scales(self, x: Tensor, H: int, W: int) -> Tensor:
+        x = x + self.attn(self.norm1(x))
+        x = x + self.local_mp(self.norm3(x), H, W)
+        return x + self.mlp(self.norm2(x))
+
+
+class FastPositions(PositionalEncodingFourier):
+    """The encoding of the tokens' places."""
+
+    def when_frozen(self) -> Iterator[dict[nn.Module, Callable[..., Tensor]]]:
+        """Without changes of its weights it depends on the size of the image only."""
+        yield {self: functools.cache(super().forward)}
 
 
 class FastClassAttentionBlock(ClassAttentionBlock):
@@ -110,13 +147,15 @@ FASTER = {
     LPI: FastLPI,
     ConvPatchEmbed: FastPatchEmbed,
     XCABlock: FastXCABlock,
+    PositionalEncodingFourier: FastPositions,
     ClassAttentionBlock: FastClassAttentionBlock,
     Xcit: FastXcit,
+    nn.Linear: FastLinear,
 }
 
 
 def speed_up(model: nn.Module) -> None:
-    """Give the layers of timm's XCiT in `model` their faster classes, in place."""
+    """Give linear layers and those of timm's XCiT in `model` their faster classes, in place."""
     for module in model.modules():
         faster = FASTER.get(type(module))
         if faster is not None and not _drops(module):
@@ -136,6 +175,11 @@ def add_scaled(x: Tensor, scale: Tensor, drop_path: nn.Module, branch: Tensor) -
         # Dropped is what the branch is multiplied by: one number per example and channel.
         scale = drop_path(scale.expand(len(x), 1, -1))
     return torch.addcmul(x, scale, branch)
+
+
+def _scaled(layer: nn.Linear, scale: Tensor) -> Callable[[Tensor], Tensor]:
+    bias = None if layer.bias is None else layer.bias * scale
+    return functools.partial(linear, weight=layer.weight * scale[:, None], bias=bias)
 
 
 def _drops(module: nn.Module) -> bool:
