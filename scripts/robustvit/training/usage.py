@@ -81,8 +81,8 @@ def _xcit(model: dict) -> list[str]:
     args = model.get("args") or {}
     name = _timm_name(model)
     if name is not None:
-        create = f'timm.create_model("{name}", num_classes={model["num_classes"]}'
-        return ["import torch, timm", "", f'model = {create}, checkpoint_path="{FILE}")']
+        given = f'"{name}", num_classes={model["num_classes"]}, checkpoint_path="{FILE}"'
+        return ["import torch, timm", "", "model = timm.create_model(", f"    {given}", ")"]
     values = {"img_size": model["image_size"], "num_classes": model["num_classes"], **args}
     return [
         IMPORTS,

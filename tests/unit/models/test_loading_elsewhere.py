@@ -76,7 +76,7 @@ def run_elsewhere(folder: Path, lines: dict[str, str], prelude: str = "") -> Non
 def test_timm_loads_the_weights(tmp_path):
     ours = {name: write_case(tmp_path / name, spec) for name, spec in SPECS.items()}
     lines = {name: loading_lines(spec) for name, spec in SPECS.items()}
-    assert 'timm.create_model("xcit_nano_12_p16_224", num_classes=100' in lines["nano"]
+    assert 'timm.create_model(\n    "xcit_nano_12_p16_224", num_classes=100' in lines["nano"]
     run_elsewhere(tmp_path, lines)
     for name, logits in ours.items():
         theirs = torch.load(tmp_path / name / "logits.pt")
