@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import ModuleType
 
@@ -153,8 +153,12 @@ class Plan:
         return EvaluationLoader(data.evaluation, indices, size, self.workers)
 
     def evaluation_context(self, model: nn.Module, check: object) -> EvaluationContext:
-        """What the evaluator needs; the attack has the final ε."""
+        """What the evaluator needs; the attack has the final ε, and the model is in eval mode.
+
+        In training mode BatchNorm would make an example's result depend on its neighbours.
+        """
         attack = None if self.spec.get("threat") is None else self._attack(1.0)
+        attack = attack and replace(attack, mode="eval")
         device = self.device
         return EvaluationContext(
             model, self.evaluation_loader, device.put_whole, attack, self.autocast, check,
