@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from robustvit.core.errors import UserError, unknown_name
+from robustvit.core.memory import keep_freed_memory
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
 
@@ -142,6 +143,7 @@ def open_device(name: str = "auto", threads: int | None = None) -> Device:
     Raises:
         UserError: for an unknown or absent device.
     """
+    keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
     if name == "auto":
