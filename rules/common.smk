@@ -34,10 +34,15 @@ CONFIG = resolve_or_stop(config)
 SOURCES = f"{CONFIG['paths']['results']}/sources"
 R = f"{CONFIG['paths']['results']}/{CONFIG['name']}"
 EXPERIMENTS = CONFIG["experiments"]
+PROCESSES, NODES = (CONFIG["compute"]["training"][key] for key in ("processes", "nodes"))
 # Settings that change the speed and never a result reach the jobs as variables: as parameters they
 # would rerun everything when they change.
 os.environ.update(
     ROBUSTVIT_DEVICE=CONFIG["compute"]["device"],
+    ROBUSTVIT_TRAINING_DEVICE=CONFIG["compute"]["training"]["device"]
+    or CONFIG["compute"]["device"],
+    ROBUSTVIT_PROCESSES=str(PROCESSES),
+    ROBUSTVIT_NODES=str(NODES),
     ROBUSTVIT_WORKERS=str(CONFIG["compute"]["workers"]),
     ROBUSTVIT_MONITORING=json.dumps({**CONFIG["monitoring"], "folder": R}),
     ROBUSTVIT_CONFIGFILES=os.pathsep.join(

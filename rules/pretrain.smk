@@ -29,12 +29,13 @@ rule pretrain_model:
     priority: 10
     conda:
         "../envs/conda.yaml"
-    threads: CONFIG["compute"]["threads"]
+    threads: CONFIG["compute"]["threads"] * PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
         runtime=1440,
-        gpu=1,
+        gpu=PROCESSES * NODES,
         tpu=1,
+        nodes=NODES,
     params:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
         init="",
@@ -54,7 +55,9 @@ rule pretrain_model:
         " --card {output.card:q}"
         " --steps {output.steps:q}"
         " --threads {threads}"
-        " --device $ROBUSTVIT_DEVICE"
+        " --device $ROBUSTVIT_TRAINING_DEVICE"
+        " --processes $ROBUSTVIT_PROCESSES"
+        " --nodes $ROBUSTVIT_NODES"
         " --workers $ROBUSTVIT_WORKERS"
         ' --monitoring "$ROBUSTVIT_MONITORING"'
         " >{log:q} 2>&1"

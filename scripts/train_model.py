@@ -44,7 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     flag("--processes", type=int, default=1, help="processes on this machine, one a GPU")
     flag("--nodes", type=int, default=1, help="machines (of a SLURM job) that train together")
     flag("--rendezvous", help="host:port where the machines meet, outside of SLURM")
-    flag("--threads", type=int, default=1, help="CPU threads (the last bits depend on it)")
+    flag("--threads", type=int, default=1, help="CPU threads of all processes together")
     flag("--device", default="auto", help="auto (default), cpu, cuda, cuda:1 or xla")
     flag("--workers", type=int, default=0, help="data workers; no influence on the result")
     flag("--save-every", type=float, default=60, help="seconds between two states (default 60)")
@@ -61,7 +61,9 @@ def main() -> int:
     if processes.several:
         follow_parent()
     # First of all: XLA has to be opened before anything else computes.
-    device = open_training_device(arguments.device, arguments.threads)
+    device = open_training_device(
+        arguments.device, max(1, arguments.threads // arguments.processes)
+    )
     try:
         with stop_at_once():
             run_job(
