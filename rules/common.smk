@@ -1,5 +1,6 @@
 """Functions that the rules share: the resolved configuration, paths, and what a stage reads."""
 
+import json
 import os
 import sys
 from functools import cache
@@ -33,11 +34,17 @@ CONFIG = resolve_or_stop(config)
 SOURCES = f"{CONFIG['paths']['results']}/sources"
 R = f"{CONFIG['paths']['results']}/{CONFIG['name']}"
 EXPERIMENTS = CONFIG["experiments"]
+PROCESSES, NODES = (CONFIG["compute"]["training"][key] for key in ("processes", "nodes"))
 # Settings that change the speed and never a result reach the jobs as variables: as parameters they
 # would rerun everything when they change.
 os.environ.update(
     ROBUSTVIT_DEVICE=CONFIG["compute"]["device"],
+    ROBUSTVIT_TRAINING_DEVICE=CONFIG["compute"]["training"]["device"]
+    or CONFIG["compute"]["device"],
+    ROBUSTVIT_PROCESSES=str(PROCESSES),
+    ROBUSTVIT_NODES=str(NODES),
     ROBUSTVIT_WORKERS=str(CONFIG["compute"]["workers"]),
+    ROBUSTVIT_MONITORING=json.dumps({**CONFIG["monitoring"], "folder": R}),
     ROBUSTVIT_CONFIGFILES=os.pathsep.join(
         os.path.relpath(path) for path in workflow.overwrite_configfiles
     ),
@@ -82,6 +89,17 @@ def source_json(dataset):
 def manifest(dataset):
     """The manifest of a built data set."""
     return f"{R}/datasets/{dataset}/manifest.json"
+
+
+def synthetic_manifest(wildcards):
+    """The manifest of the synthetic images that a training mixes in; nothing for most."""
+    mixed = EXPERIMENTS[wildcards.experiment]["synthetic"]
+    return manifest(mixed["dataset"]) if mixed else []
+
+
+def synthetic_flag(wildcards, input):
+    """The option that hands the synthetic images to a training."""
+    return f"--synthetic-dataset {quote(input.synthetic)}" if input.synthetic else ""
 
 
 def monitored_manifest(wildcards):

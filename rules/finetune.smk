@@ -10,6 +10,7 @@ use rule pretrain_model as finetune_model with:
         code=train_code,
         dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["dataset"]),
         eval_dataset=monitored_manifest,
+        synthetic=synthetic_manifest,
         init=initial_weights,
     log:
         f"{R}/logs/finetune_model/{{experiment}}.log",
@@ -23,4 +24,5 @@ use rule pretrain_model as finetune_model with:
     params:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
         init=lambda wildcards, input: f"--init-weights {quote(input.init)}",
+        synthetic=synthetic_flag,
         work=lambda wildcards: f"{R}/work/train/{wildcards.experiment}",

@@ -13,11 +13,13 @@ rule pretrain_model:
         code=train_code,
         dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["dataset"]),
         eval_dataset=monitored_manifest,
+        synthetic=synthetic_manifest,
     output:
         weights=f"{R}/train/{{experiment}}/weights.safetensors",
         metrics=f"{R}/train/{{experiment}}/metrics.csv",
         config=f"{R}/train/{{experiment}}/config.yaml",
         card=f"{R}/train/{{experiment}}/model_card.md",
+        steps=f"{R}/train/{{experiment}}/steps.csv",
     log:
         f"{R}/logs/pretrain_model/{{experiment}}.log",
     benchmark:
@@ -27,30 +29,37 @@ rule pretrain_model:
     priority: 10
     conda:
         "../envs/conda.yaml"
-    threads: CONFIG["compute"]["threads"]
+    threads: CONFIG["compute"]["threads"] * PROCESSES
     resources:
         mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
         runtime=1440,
-        gpu=1,
+        gpu=PROCESSES * NODES,
         tpu=1,
+        nodes=NODES,
     params:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
         init="",
+        synthetic=synthetic_flag,
         work=lambda wildcards: f"{R}/work/train/{wildcards.experiment}",
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
         " --dataset {input.dataset:q}"
         " --eval-dataset {input.eval_dataset:q}"
+        " {params.synthetic}"
         " {params.init}"
         " --work-dir {params.work:q}"
         " --weights {output.weights:q}"
         " --metrics {output.metrics:q}"
         " --config {output.config:q}"
         " --card {output.card:q}"
+        " --steps {output.steps:q}"
         " --threads {threads}"
-        " --device $ROBUSTVIT_DEVICE"
+        " --device $ROBUSTVIT_TRAINING_DEVICE"
+        " --processes $ROBUSTVIT_PROCESSES"
+        " --nodes $ROBUSTVIT_NODES"
         " --workers $ROBUSTVIT_WORKERS"
+        ' --monitoring "$ROBUSTVIT_MONITORING"'
         " >{log:q} 2>&1"
 
 

@@ -109,7 +109,8 @@ def test_perturbations_and_their_classification(colours, weights, tmp_path: Path
         "--weights", weights, "--output-rows", rows, "--output-summary", summary, *device,
     )  # fmt: skip
     assert read_json(summary)["num_examples"] == 24
-    names = {"manifest.json", "examples.npz", "index_test.npz", "tfds", rows.name, summary.name}
+    names = {"manifest.json", "examples.npz", "tfds", rows.name, summary.name}
+    names |= {"index_test_ids.npy", "index_test_labels.npy"}
     assert {path.name for path in folder.iterdir()} == names
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
@@ -20,9 +19,9 @@ sys.path.insert(0, str(ROOT / "tests" / "unit" / "training"))
 
 from training_samples import MODEL, train_spec, write_colours  # noqa: E402
 
-from robustvit.core.files import sha256  # noqa: E402
 from robustvit.models.factory import build_model  # noqa: E402
 from robustvit.models.weights import load_weights, read_metadata  # noqa: E402
+from robustvit.training.usage import loading_lines  # noqa: E402
 
 RESNET = {
     "name": "resnet18",
@@ -48,6 +47,7 @@ def train_command(spec: dict, manifest: Path, folder: Path, *more: str) -> list[
         "--metrics": folder / "metrics.csv",
         "--config": folder / "config.yaml",
         "--card": folder / "model_card.md",
+        "--steps": folder / "steps.csv",
         "--work-dir": folder / "work",
         "--dataset": manifest,
         "--eval-dataset": manifest,
@@ -77,9 +77,13 @@ def wait_for_state(folder: Path, seconds: float = 60) -> None:
         time.sleep(0.002)
 
 
-def test_training_leaves_its_four_files_and_no_state(colours, tmp_path):
+def test_training_leaves_its_five_files_and_no_state(colours, tmp_path):
     spec = train_spec(selection="test")
-    run(train_command(spec, colours, tmp_path), tmp_path)
+    shown = json.dumps({"every_steps": 3, "tensorboard": True, "folder": str(tmp_path)})
+    run(train_command(spec, colours, tmp_path, "--monitoring", shown), tmp_path)
+    steps = list(csv.DictReader((tmp_path / "steps.csv").open(encoding="utf-8")))
+    assert [row["step"] for row in steps] == ["3", "6"]
+    assert list((tmp_path / "tensorboard" / spec["experiment"]).iterdir())
     rows = list(csv.DictReader((tmp_path / "metrics.csv").open(encoding="utf-8")))
     assert [row["epoch"] for row in rows] == ["0", "1"]
     assert sum(int(row["selected"]) for row in rows) == 1
@@ -91,30 +95,13 @@ def test_training_leaves_its_four_files_and_no_state(colours, tmp_path):
     assert "ε = 4/255" in card
     assert "stand-in" in card
     assert "on the test set itself" in card
+    assert f"```python\n{loading_lines(MODEL)}\n```" in card
+    assert f"SHA-256 {config['inputs']['train']}" in card
     metadata = read_metadata(tmp_path / "weights.safetensors")
     assert json.loads(metadata["model"]) == MODEL
     assert json.loads(metadata["classes"]) == ["red", "green", "blue", "grey"]
     load_weights(build_model(MODEL), tmp_path / "weights.safetensors")
     assert [path.name for path in (tmp_path / "work").glob("*/*")] == ["lock"]
-
-
-@pytest.mark.slow
-def test_a_killed_training_ends_with_the_same_bytes(colours, tmp_path):
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    for folder in (whole, killed):
-        folder.mkdir()
-    run(train_command(LONG, colours, whole), whole)
-    moments = random.Random(time.time_ns())
-    for _ in range(2):
-        process = start(train_command(LONG, colours, killed), killed)
-        wait_for_state(killed)
-        time.sleep(moments.uniform(0, 0.3))
-        process.send_signal(signal.SIGKILL)
-        process.communicate()
-    if not (killed / "weights.safetensors").exists():
-        run(train_command(LONG, colours, killed), killed)
-    assert sha256(whole / "weights.safetensors") == sha256(killed / "weights.safetensors")
-    assert not list((killed / "work").glob("*/.state*"))
 
 
 @pytest.mark.slow

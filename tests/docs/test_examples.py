@@ -85,39 +85,6 @@ def test_examples_are_not_part_of_the_project(repository):
         assert not [name for name in page.files if (repository / name).exists()]
 
 
-# --- loss --------------------------------------------------------------------------------------
-
-
-def test_loss_check_of_the_page(plugins):
-    losses = runpy.run_path("check_mart.py")["losses"]
-    assert np.isfinite(losses).all() and losses[-1] < losses[0]
-
-
-def test_mart_is_its_formula_and_differentiable(plugins):
-    import torch
-    from torch.nn.functional import cross_entropy
-
-    from robustvit.core.plugins import load
-    from robustvit.training.contracts import AttackSettings, Batch, LossContext
-
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 3))
-    batch = Batch(torch.rand(5, 3, 2, 2), torch.tensor([0, 1, 2, 0, 1]), torch.arange(5))
-    attack = AttackSettings("pgd", "linf", 8 / 255, 4 / 255, 2)
-    context = LossContext(model, cross_entropy, attack, {"beta": 5.0})
-    output = load("robustvit.training.losses", "mart").compute(batch, context)
-    p, q = (output.logits[kind].double().softmax(1) for kind in ("clean", "adversarial"))
-    each = []
-    for i, label in enumerate(batch.labels.tolist()):
-        others = [q[i, k] for k in range(3) if k != label]
-        divergence = (p[i] * (p[i].log() - q[i].log())).sum()
-        boosted = -q[i, label].log() - (1.0001 - max(others)).log()
-        each.append(boosted + 5.0 * (1 - p[i, label]) * divergence)
-    assert output.loss.item() == pytest.approx((sum(each) / 5).item(), rel=1e-5)
-    output.loss.backward()
-    assert all(p.grad.abs().sum() > 0 for p in model.parameters())
-
-
 # --- attack ------------------------------------------------------------------------------------
 
 

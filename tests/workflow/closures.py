@@ -68,6 +68,8 @@ def _experiment_needs(config: Mapping, name: str, stage: str) -> Iterator[str]:
         return
     yield manifest(entry["dataset"])
     yield manifest(entry["monitor_dataset"])
+    if entry["synthetic"]:
+        yield manifest(entry["synthetic"]["dataset"])
     if entry["init"]:
         yield _start(config, entry["init"])
 

@@ -6,8 +6,41 @@ from torch import Tensor, nn
 
 from robustvit.attacks import pgd
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
+from robustvit.core.errors import UserError
 
 DEFAULTS = {"step_factor": 1.5}
+
+
+def perturb(
+    model: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    *,
+    epsilon: float | Tensor,
+    norm: pgd.Norm = "linf",
+    steps: int = 1,
+    step_size: float | Tensor,
+    seeds: Tensor,
+    random_start: bool = True,
+    targeted: bool = False,
+    **options: object,
+) -> Tensor:
+    """Take the one step, for training: `pgd.perturb` with `steps` = 1.
+
+    Args:
+        options: the other ones of `pgd.perturb`.
+
+    Raises:
+        UserError: for another number of steps.
+    """
+    if steps != 1:
+        raise UserError(
+            f'recipe.attack.steps: "fgsm" takes 1 step, not {steps}; use "pgd" for more'
+        )
+    return pgd.perturb(
+        model, images, labels, epsilon=epsilon, norm=norm, steps=1, step_size=step_size,
+        seeds=seeds, random_start=random_start, targeted=targeted, **options,
+    )  # fmt: skip
 
 
 def run(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import torch
@@ -17,10 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from robustvit.attacks._forward import forward
+from robustvit.attacks.support.folding import folded
 from robustvit.attacks.support.frozen import attack_mode
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
-from robustvit.attacks.support.random import fold, normal, uniform
 from robustvit.core.errors import UserError, unknown_name
+from robustvit.core.random import fold, normal, uniform
 
 Norm = Literal["linf", "l2"]
 START_OFFSET = 1e-5
@@ -39,8 +41,8 @@ class Ball:
         """Draw one point per example of the ball from the example's own stream."""
         shape = self.center.shape[1:]
         if self.norm == "linf":
-            noise = (2.0 * uniform(seeds, shape, self.center.device) - 1.0) * self.epsilon
-            return self.project(self.center + (noise + START_OFFSET))
+            noise = uniform(seeds, shape, self.center.device).mul_(2.0).sub_(1.0).mul_(self.epsilon)
+            return self.project(noise.add_(START_OFFSET).add_(self.center))
         # The released L2 start has mean -ε in every component, an oversight that no published
         # number depends on; a random direction at a random radius is used instead.
         radius = uniform(fold(seeds, 1), (1,) * len(shape), self.center.device) * self.epsilon
@@ -49,17 +51,23 @@ class Ball:
     def project(self, images: Tensor) -> Tensor:
         """Return the nearest point of the ball, then of [0, 1] (which stays in the ball)."""
         if self.norm == "linf":
-            lower = (self.center - self.epsilon).clamp(min=0.0)
-            upper = (self.center + self.epsilon).clamp(max=1.0)
-            return torch.minimum(torch.maximum(images, lower), upper)
+            return torch.clamp(images, *self._bounds)
         delta = images - self.center
         shrink = (self.epsilon / _length(delta).clamp(min=1e-12)).clamp(max=1.0)
         return (self.center + delta * shrink).clamp(0.0, 1.0)
 
+    @cached_property
+    def _bounds(self) -> tuple[Tensor, Tensor]:
+        """Lowest and highest pixels of the L∞ ball within [0, 1]."""
+        lower = (self.center - self.epsilon).clamp_(min=0.0)
+        return lower, (self.center + self.epsilon).clamp_(max=1.0)
+
     def ascend(self, images: Tensor, gradient: Tensor, step: float | Tensor) -> Tensor:
         """Take one step of length `step` (in the norm) along `gradient`, and project."""
         direction = gradient.sign() if self.norm == "linf" else _unit(gradient)
-        return self.project(images + step * direction)
+        # The sum takes over the layout of its first term: a gradient's may be another one, and a
+        # compiled model would be compiled again for images in it.
+        return self.project(images + direction.mul_(step))
 
 
 def _length(delta: Tensor) -> Tensor:
@@ -122,7 +130,7 @@ def perturb(
     ball = Ball(clean, epsilon, norm)
     measure = _loss_function(loss, labels, reference)
     step = -step_size if targeted else step_size
-    with attack_mode(model, mode=None):
+    with attack_mode(model, mode=None), folded(model):
         current = ball.start(seeds) if random_start else clean.clone()
         for _ in range(steps):
             gradient = input_gradient(model, current, measure)

@@ -135,7 +135,10 @@ def report_datasets(config: Mapping) -> list[str]:
     found: dict[str, None] = {}
     for name in report_experiments(config):
         entry = config["experiments"][name]
-        used = (entry.get("dataset"), entry["eval_dataset"], entry["monitor_dataset"])
+        used = (
+            *(entry.get("dataset"), (entry["synthetic"] or {}).get("dataset")),
+            *(entry["eval_dataset"], entry["monitor_dataset"]),
+        )
         found.update(dict.fromkeys(filter(None, used)))
     report = config["report"]
     options = [config["figures"][name].get("options", {}) for name in report["figures"]]

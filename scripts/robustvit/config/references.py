@@ -4,29 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from robustvit.config.recipes import check_plugin, check_recipe
 from robustvit.core.errors import UserError, unknown_name
-from robustvit.core.plugins import available
 from robustvit.core.sources import SCRIPTS
 
-# Every value a recipe has to end up with, so that no default hides in the code.
-RECIPE_KEYS = {
-    "": "batch_size epochs cooldown_epochs label_smoothing drop_path normalization selection "
-    "holdout_fraction ema_decay clip_grad_norm accumulation precision evaluate_every "
-    "evaluate_examples max_train_examples",
-    "optimizer": "name lr weight_decay betas eps momentum nesterov",
-    "schedule": "name warmup_epochs warmup_lr min_lr decay_epochs decay_rate per",
-    "augmentation": "crop scale ratio interpolation padding hflip rotation color_jitter "
-    "randaugment mixup cutmix mixup_prob mixup_switch_prob random_erasing views",
-    "loss": "name beta",
-    "attack": "name steps step_factor step_size_255 random_start mode epsilon_schedule "
-    "epsilon_warmup_epochs epsilon_zero_epochs",
-}
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
     *("analyses", "figures", "tables", "plan"),
     *("pretrain_model", "finetune_model", "draw_rule_graph", "render_html"),
 )
-LEAST_LINF_255 = 0.25
+LEAST_255 = {"linf": 0.25, "l2": 8.0}
 
 
 def check_references(config: Mapping) -> None:
@@ -36,7 +23,7 @@ def check_references(config: Mapping) -> None:
         UserError: naming the key, with the nearest valid name where a name is unknown.
     """
     for name, recipe in config["recipes"].items():
-        _check_recipe(f"recipes.{name}", recipe)
+        check_recipe(f"recipes.{name}", recipe)
     for name, checkpoint in config["checkpoints"].items():
         where = f"checkpoints.{name}"
         known(config, "models", checkpoint["model"], f"{where}.model")
@@ -72,15 +59,6 @@ def _known_all(config: Mapping, section: str, names: Iterable[str], where: str) 
         known(config, section, name, where)
 
 
-def _check_recipe(where: str, recipe: Mapping) -> None:
-    for group, keys in RECIPE_KEYS.items():
-        values = recipe.get(group, {}) if group else recipe
-        for key in keys.split():
-            if key not in values:
-                path = ".".join(part for part in (where, group, key) if part)
-                raise UserError(f"{path}: is missing; set it or extend a recipe, `extends: base`.")
-
-
 def _check_experiment(config: Mapping, where: str, entry: Mapping) -> None:
     for key, section in (
         ("model", "models"),
@@ -91,7 +69,7 @@ def _check_experiment(config: Mapping, where: str, entry: Mapping) -> None:
         if entry.get(key):
             known(config, section, entry[key], f"{where}.{key}")
     if entry["synthetic"]:
-        known(config, "datasets", entry["synthetic"]["dataset"], f"{where}.synthetic.dataset")
+        _check_synthetic(config, f"{where}.synthetic", entry)
     for key in ("init", "weights"):
         for kind, name in (entry[key] or {}).items():
             known(config, f"{kind}s", name, f"{where}.{key}.{kind}")
@@ -100,7 +78,7 @@ def _check_experiment(config: Mapping, where: str, entry: Mapping) -> None:
     _known_all(config, "protocols", entry["published"], f"{where}.published")
     for key in ("threat", "eval_threat"):
         check_threat(f"{where}.{key}", entry.get(key))
-    _check_loss(where, entry)
+    _check_recipe(config, where, entry)
     attacked = [p for p in entry["evaluate"] if config["protocols"][p]["attack"]]
     if attacked and entry["eval_threat"] is None:
         raise UserError(
@@ -109,22 +87,45 @@ def _check_experiment(config: Mapping, where: str, entry: Mapping) -> None:
         )
 
 
-def _check_loss(where: str, entry: Mapping) -> None:
-    if entry["recipe"] and entry["recipe"]["loss"]["name"] != "clean" and entry["threat"] is None:
+def _check_synthetic(config: Mapping, where: str, entry: Mapping) -> None:
+    name = entry["synthetic"]["dataset"]
+    known(config, "datasets", name, f"{where}.dataset")
+    if not entry["recipe"]:
+        raise UserError(f"{where}: nothing is trained here; leave it out, or give a `recipe`.")
+    drawn, real = (config["datasets"][n]["num_classes"] for n in (name, entry["dataset"]))
+    if drawn != real:
         raise UserError(
-            f"{where}.threat: recipe {entry['recipe_name']} trains on adversarial examples and "
+            f"{where}.dataset: {name} has {drawn} classes, but {entry['dataset']} has {real}; "
+            "expected synthetic images of the same classes."
+        )
+
+
+def _check_recipe(config: Mapping, where: str, entry: Mapping) -> None:
+    recipe, name = entry["recipe"], entry["recipe_name"]
+    if not recipe:
+        return
+    if recipe != {k: v for k, v in config["recipes"][name].items() if k != "source"}:
+        check_recipe(f"{where}.overrides", recipe)
+    if recipe["loss"]["name"] != "clean" and entry["threat"] is None:
+        raise UserError(
+            f"{where}.threat: recipe {name} trains on adversarial examples and "
             "needs a radius. Example: threat: {norm: linf, epsilon_255: 4}"
         )
 
 
 def check_threat(where: str, threat: Mapping | None) -> None:
-    """Catch a radius given in pixel units 0 to 1 instead of units of 1/255."""
-    if threat and threat["norm"] == "linf" and 0 < threat["epsilon_255"] < LEAST_LINF_255:
-        value = threat["epsilon_255"]
+    """Catch a radius in pixel units 0 to 1 instead of units of 1/255, or beyond all pixels."""
+    if not threat:
+        return
+    norm, value = threat["norm"], threat["epsilon_255"]
+    if 0 < value < LEAST_255[norm]:
+        least = "reach one grey level" if norm == "linf" else "be seen in L2"
         raise UserError(
-            f"{where}.epsilon_255: {value:g} is taken in units of 1/255 and would not even reach "
-            f"one grey level. For ε = {value:g} write {round(value * 255, 2):g}; for 8/255 write 8."
+            f"{where}.epsilon_255: {value:g} is taken in units of 1/255 and would not even {least}."
+            f" For ε = {value:g} write {round(value * 255, 2):g}; for 8/255 write 8."
         )
+    if norm == "linf" and value > 255:
+        raise UserError(f"{where}.epsilon_255: {value:g} is more than the pixel range, 255.")
 
 
 def _check_cycles(experiments: Mapping) -> None:
@@ -206,23 +207,17 @@ def check_plugins(config: Mapping) -> None:
     Raises:
         UserError: naming the key and the nearest plug-in that exists.
     """
-    named = {
-        "robustvit.data.builders": ("datasets", "builder"),
-        "robustvit.models.families": ("models", "family"),
-        "robustvit.attacks": ("protocols", "attack"),
-        "robustvit.reporting.figures": ("figures", "kind"),
-    }
-    for package, (section, key) in named.items():
+    named = (
+        ("robustvit.data.builders", "datasets", "builder"),
+        ("robustvit.data.sources", "datasets", "source"),
+        ("robustvit.models.families", "models", "family"),
+        ("robustvit.attacks", "protocols", "attack"),
+        ("robustvit.reporting.figures", "figures", "kind"),
+        ("robustvit.reporting.tables", "tables", "kind"),
+    )
+    for package, section, key in named:
         for name, entry in config[section].items():
-            _check_plugin(package, entry[key], f"{section}.{name}.{key}")
-    for name, recipe in config["recipes"].items():
-        _check_plugin("robustvit.training.losses", recipe["loss"]["name"], f"recipes.{name}.loss")
-        _check_plugin("robustvit.attacks", recipe["attack"]["name"], f"recipes.{name}.attack")
+            check_plugin(package, entry.get(key), f"{section}.{name}.{key}")
     for name, entry in config["semantics"].items():
         attack = entry.get("attack", "pgd")
-        _check_plugin("robustvit.attacks", attack, f"semantics.{name}.attack")
-
-
-def _check_plugin(package: str, name: str | None, where: str) -> None:
-    if name is not None and name not in available(package):
-        raise unknown_name(f"plug-in of {package}", name, available(package), where)
+        check_plugin("robustvit.attacks", attack, f"semantics.{name}.attack")

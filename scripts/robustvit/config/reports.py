@@ -97,7 +97,9 @@ def figure_options(config: Mapping, name: str) -> dict:
         options["experiments"] = labelled(config, options["experiments"])
         shown = options.get("protocols") or list(config["protocols"])
         options["rows"] = [
-            row | {"evaluate": asked(config, row["experiment"], shown)}
+            row
+            | {"evaluate": asked(config, row["experiment"], shown)}
+            | {"chosen_on_test": _chosen_on_test(config, row["experiment"])}
             for row in options["experiments"]
         ]
     if "protocols" in options:
@@ -110,6 +112,14 @@ def figure_options(config: Mapping, name: str) -> dict:
     if options.get("rulegraph"):
         options["dot"] = "rulegraph.dot"
     return options
+
+
+def _chosen_on_test(config: Mapping, name: str) -> bool:
+    """Whether evaluation images had a part in choosing the weights that are evaluated."""
+    kind, owner = weights_owner(config, name)
+    if kind == "checkpoint":
+        return False
+    return config["experiments"][owner]["recipe"]["selection"] == "test"
 
 
 def figure_spec(config: Mapping, name: str) -> dict:
@@ -194,7 +204,9 @@ def _experiment(config: Mapping, name: str) -> dict:
         "label": entry["label"],
         "model": config["models"][model["name"]]["label"],
         "dataset": entry.get("dataset") or entry["eval_dataset"],
+        "synthetic": entry["synthetic"],
         "eval_dataset": entry["eval_dataset"],
+        "monitor_dataset": entry["monitor_dataset"],
         "recipe_name": entry["recipe_name"],
         "recipe": entry["recipe"],
         "threat": entry["threat"],

@@ -23,6 +23,8 @@ DEFAULTS = {
         "workers": 0,
         "memory_mb": 4000,
     },
+    "compute": {"training": {"device": None, "processes": 1, "nodes": 1}},
+    "monitoring": {"every_steps": 50, "tensorboard": True, "wandb": None},
     "report": {"evaluations": [], "notes": []},
 }
 SECTIONS = ("stand_ins", "checkpoints", "sweeps", "semantics", "gradients", "tables", "figures")

@@ -133,17 +133,10 @@ def train_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict
     entry = config["experiments"][name]
     recipe = {key: value for key, value in entry["recipe"].items() if key != "normalization"}
     monitored = entry["monitor_dataset"]
-    split = config["datasets"][entry["dataset"]]["train_split"]
-    if split is None:
-        raise UserError(
-            f"datasets.{entry['dataset']}.train_split: is null, but {name} trains on it."
-        )
     return {
         "experiment": name,
         "seed": entry["seed"],
-        "dataset": dataset_spec(
-            config, entry["dataset"], split, stand_in=stand_in[entry["dataset"]]
-        ),
+        "dataset": _trained_on(config, name, entry["dataset"], stand_in),
         "eval_dataset": dataset_spec(
             config,
             monitored,
@@ -152,12 +145,28 @@ def train_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict
             stand_in[monitored],
             model_crop(config, name),
         ),
-        "synthetic": entry["synthetic"],
+        "synthetic": _synthetic_spec(config, name, stand_in),
         "model": {**model_spec(config, name), "drop_path": recipe["drop_path"]},
         "recipe": recipe,
         "threat": entry["threat"],
         "init": _init_spec(config, entry["init"]),
     }
+
+
+def _trained_on(config: Mapping, name: str, dataset: str, stand_in: Mapping[str, bool]) -> dict:
+    """The training split of a data set that experiment `name` trains on."""
+    split = config["datasets"][dataset]["train_split"]
+    if split is None:
+        raise UserError(f"datasets.{dataset}.train_split: is null, but {name} trains on it.")
+    return dataset_spec(config, dataset, split, stand_in=stand_in[dataset])
+
+
+def _synthetic_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict | None:
+    mixed = config["experiments"][name]["synthetic"]
+    if not mixed:
+        return None
+    dataset = _trained_on(config, name, mixed["dataset"], stand_in)
+    return {"ratio": mixed["ratio"], "dataset": dataset}
 
 
 def _init_spec(config: Mapping, init: Mapping | None) -> dict | None:

@@ -15,7 +15,7 @@ from robustvit.core.errors import UserError
 
 PACKED = "zlib:"
 LONGEST_SPEC = 60_000
-EXIT_USER_ERROR = 2
+EXIT_USER_ERROR = UserError.exit_code
 EXIT_NO_SPACE = 28  # errno.ENOSPC, so that a scheduler's log can be searched for it
 
 
@@ -44,7 +44,7 @@ def run_cli(main: Callable[[], int | None]) -> None:
         sys.exit(main() or 0)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        sys.exit(EXIT_USER_ERROR)
+        sys.exit(error.exit_code)
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise

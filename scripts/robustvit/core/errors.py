@@ -10,8 +10,11 @@ class UserError(Exception):
     """Something the user can put right; the message says what, where and how.
 
     A message names the configuration key or the file, says what was expected and gives a valid
-    example. Command-line programs print it without a traceback (see `robustvit.core.cli`).
+    example. Command-line programs print it without a traceback (see `robustvit.core.cli`) and end
+    with `exit_code`.
     """
+
+    exit_code = 2
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

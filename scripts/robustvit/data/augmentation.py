@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageOps, ImageStat
 from timm.data.auto_augment import rand_augment_transform
 
-from robustvit.core.errors import unknown_name
+from robustvit.core.errors import UserError, unknown_name
 from robustvit.data.evaluation_images import interpolation, resize_and_crop, to_float
 
 IMAGENET_MEAN_255 = (124, 116, 104)  # what RandAugment fills uncovered pixels with
@@ -114,10 +114,25 @@ class TrainTransform:
 
 
 class SeededRandAugment:
-    """timm's RandAugment with its draws taken from a generator that is passed in."""
+    """timm's RandAugment with its draws taken from a generator that is passed in.
+
+    Args:
+        description: timm's string: magnitude m, operations n, probability p, spread mstd, ceiling
+            mmax, increasing set inc, other sets t, for instance "rand-m9-n3-mstd0.5-inc1".
+        settings: timm's `hparams`.
+
+    Raises:
+        UserError: if timm does not understand the string.
+    """
 
     def __init__(self, description: str, settings: dict) -> None:
-        self.transform = rand_augment_transform(description, settings)
+        try:
+            self.transform = rand_augment_transform(description, settings)
+        except (AssertionError, ValueError) as error:
+            raise UserError(
+                f'augmentation.randaugment: timm does not understand "{description}". '
+                'Example: "rand-m9-mstd0.5-inc1"'
+            ) from error
         for operation in self.transform.ops:
             if operation.name.startswith("Posterize"):
                 operation.aug_fn = posterize

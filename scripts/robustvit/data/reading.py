@@ -16,6 +16,7 @@ from PIL import Image
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.files import read_json
+from robustvit.data.index import Names, map_labels, names_file
 from robustvit.data.records import parse_record
 
 CACHE_BYTES = 512 << 20
@@ -36,8 +37,7 @@ class TfdsImages:
             there whatever `num_examples` is (see `selection.selected_indices`).
 
     Attributes:
-        ids: stable names of the examples, list of N str.
-        labels: int64 [N].
+        ids: stable names of the examples, a sequence of N str.
         classes: class names in label order.
 
     Raises:
@@ -50,18 +50,23 @@ class TfdsImages:
         if self.split not in manifest["splits"]:
             where = f"datasets.{spec['name']}"
             raise unknown_name("split", self.split, manifest["splits"], where)
-        folder = manifest_path.parent
+        self._folder = folder = manifest_path.parent
         self._shards = [folder / "tfds" / name for name in manifest["splits"][self.split]["shards"]]
-        with np.load(folder / f"index_{self.split}.npz", allow_pickle=False) as index:
-            self.ids: list[str] = index["ids"].tolist()
-            self.labels: np.ndarray = index["labels"]
+        self.ids: Sequence[str] = Names(names_file(folder, self.split))
         self.classes: list[str] = manifest["classes"]
         self.image_shape: list[int | None] = manifest["image_shape"]
-        _check_num_classes(self.labels, spec)
         self._forget()
+        _check_num_classes(self.labels, spec)
 
     def __len__(self) -> int:
         return len(self.ids)
+
+    @property
+    def labels(self) -> np.ndarray:
+        """Labels, read-only int64 [N]."""
+        if self._labels is None:
+            self._labels = map_labels(self._folder, self.split)
+        return self._labels
 
     def __getitem__(self, index: int) -> tuple[np.ndarray, int]:
         return self.images([index])[0], int(self.labels[index])
@@ -112,9 +117,10 @@ class TfdsImages:
 
     def _forget(self) -> None:
         self._owner, self._readers, self._starts, self._cache = 0, [], np.zeros(1, np.int64), None
+        self._labels = None
 
     def __getstate__(self) -> dict:
-        hidden = ("_owner", "_readers", "_starts", "_cache")
+        hidden = ("_owner", "_readers", "_starts", "_cache", "_labels")
         return {key: value for key, value in self.__dict__.items() if key not in hidden}
 
     def __setstate__(self, state: dict) -> None:

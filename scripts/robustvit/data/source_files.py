@@ -17,16 +17,17 @@ def write_source(
 
     Args:
         path: the `source.json` to write, in the folder in which the files are now.
-        source: "cifar10", "imagenet", "caltech101" or "oxford_flowers102".
+        source: its name, for instance "cifar10".
         files: role → file.
         origin: "mirror", "download", "npm" or "stand-in".
         detail: one sentence for the report on where the files come from.
     """
     folder = path.parent.resolve()
+    hashes = {file: sha256(file) for file in set(files.values())}  # one file may have two roles
     value = {
         "source": source,
         "files": {role: _written_path(file, folder) for role, file in files.items()},
-        "sha256": {role: sha256(file) for role, file in files.items()},
+        "sha256": {role: hashes[file] for role, file in files.items()},
         "stand_in": origin == "stand-in",
         "origin": origin,
         "detail": detail,

@@ -9,10 +9,8 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections import Counter
 from pathlib import Path
 
-import numpy as np
 import tensorflow_datasets as tfds
 
 from robustvit.core import provenance
@@ -20,6 +18,7 @@ from robustvit.core.errors import UserError
 from robustvit.core.files import atomic_directory, sha256, write_json
 from robustvit.core.progress import Progress
 from robustvit.data.building import DatasetPlan, Example, image_size
+from robustvit.data.index import IndexWriter
 from robustvit.data.shards import ShardWriter
 
 VERSION = "1.0.0"
@@ -32,14 +31,12 @@ class SplitWriter:
     def __init__(self, folder: Path, dataset: str, split: str) -> None:
         self.split = split
         self.shards = ShardWriter(folder, f"{dataset}-{split}")
-        self.ids: list[str] = []
-        self.labels: list[int] = []
+        self.index = IndexWriter()
 
     def add(self, record: bytes, example: Example) -> None:
         """Append an example and its serialised form."""
         self.shards.write(record)
-        self.ids.append(example.id)
-        self.labels.append(example.label)
+        self.index.add(example.id, example.label)
 
     def finish(self, num_classes: int) -> dict:
         """Close the shards and return the split's part of the manifest.
@@ -47,21 +44,13 @@ class SplitWriter:
         Raises:
             UserError: if the split is empty or an id occurs twice.
         """
-        if not self.ids:
+        if not len(self.index):
             raise UserError(
                 f"the split {self.split} would have no images: its archive holds none of the "
                 "chosen classes. Check `options` against the archive."
             )
-        repeated = [name for name, count in Counter(self.ids).items() if count > 1]
-        if repeated:
-            raise UserError(f"{repeated[0]}: this image is in the archive more than once.")
-        return {
-            "num_examples": len(self.ids),
-            "class_counts": np.bincount(self.labels, minlength=num_classes).tolist(),
-            # Which images, whatever their order and bytes: to compare splits between machines.
-            "ids_sha256": hashlib.sha256("\n".join(sorted(self.ids)).encode()).hexdigest(),
-            "shards": {path.name: sha256(path) for path in self.shards.close()},
-        }
+        described = self.index.describe(num_classes)
+        return described | {"shards": {path.name: sha256(path) for path in self.shards.close()}}
 
 
 def write_dataset(
@@ -141,7 +130,7 @@ def _write_splits(
     splits = {split: writer.finish(len(plan.classes)) for split, writer in writers.items()}
     _write_metadata(tfds_folder, features, list(writers.values()))
     for split, writer in writers.items():
-        _write_index(folder / f"index_{split}.npz", writer)
+        writer.index.write(folder, split)
     height, width = sizes.pop() if len(sizes) == 1 else (None, None)
     return [height, width, 3], splits
 
@@ -176,11 +165,6 @@ def _write_metadata(
         check_data=False,  # it would need TensorFlow; the tests read every kind of set back
         supervised_keys=("image", "label"),
     )
-
-
-def _write_index(path: Path, writer: SplitWriter) -> None:
-    """Write ids and labels in the order of the records: readers need not touch the images."""
-    np.savez(path, ids=np.array(writer.ids), labels=np.array(writer.labels, np.int64))
 
 
 def _combined_hash(splits: dict[str, dict]) -> str:

@@ -31,11 +31,16 @@ def build_model(spec: dict, seed: int | None = None) -> nn.Module:
     with torch.random.fork_rng(devices=[], enabled=seed is not None):
         if seed is not None:
             torch.manual_seed(seed)
-        return normalized(build_network(spec), spec)
+        network = build_network(spec)
+        _speed_up(network, spec)
+        return normalized(network, spec)
 
 
 def build_network(spec: dict) -> nn.Module:
-    """Build the network of `spec` without its normalisation layer (see `build_model`)."""
+    """Build the network of `spec` without its normalisation layer (see `build_model`).
+
+    Its layers compute as their papers and timm have it, for instance to count operations.
+    """
     family = plugins.load(FAMILIES, spec["family"])
     model = family.build(
         dict(spec.get("args") or {}),
@@ -53,6 +58,13 @@ def normalized(model: nn.Module, spec: dict) -> nn.Module:
     """Put the normalisation layer of `spec` in front of `model`, or nothing if it has none."""
     values = spec.get("normalization")
     return model if values is None else Normalize(model, values["mean"], values["std"])
+
+
+def _speed_up(network: nn.Module, spec: dict) -> None:
+    """Let the family give layers a faster `forward`, if it has one: same names, same results."""
+    speed_up = getattr(plugins.load(FAMILIES, spec["family"]), "speed_up", None)
+    if speed_up is not None:
+        speed_up(network)
 
 
 def _adapt(family: object, model: nn.Module, patch_size: int, spec: dict) -> None:

@@ -9,6 +9,7 @@ import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -21,7 +22,20 @@ from robustvit.models.normalization import inner_model
 
 HEADS = ("head", "head_dist", "fc", "classifier", "linear")
 STEM = "conv1.weight"  # of a ResNet: 7×7 for large images, 3×3 for 32 pixels
-NESTED = ("model", "state_dict")  # where checkpoints of timm and of the paper keep the weights
+# Where timm's checkpoints keep the weights, old and new ones, and the paper's: averaged weights, if
+# there are any, are what was evaluated, so they go first, as in timm's own loading.
+NESTED = ("state_dict_ema", "model_ema", "state_dict", "model")
+# What else those checkpoints hold: the command line, and scores as NumPy's numbers, whose module
+# has had two names.
+NUMPY_SCALAR = np.float64(0).__reduce__()[0]
+HARMLESS = (
+    argparse.Namespace,
+    np.dtype,
+    np.dtypes.Float32DType,
+    np.dtypes.Float64DType,
+    (NUMPY_SCALAR, "numpy.core.multiarray.scalar"),
+    (NUMPY_SCALAR, "numpy._core.multiarray.scalar"),
+)
 
 
 def save_weights(path: str | Path, model: nn.Module, metadata: Mapping[str, str]) -> None:
@@ -77,9 +91,8 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path) -> object:
-    # timm's checkpoints hold the parsed command line, a plain container of values.
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals(list(HARMLESS)):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(
@@ -91,9 +104,9 @@ def _read_pickle(path: Path) -> object:
 
 
 def _weights_in(content: object, path: Path) -> dict[str, Tensor]:
-    for name in NESTED:
-        if isinstance(content, Mapping) and isinstance(content.get(name), Mapping):
-            content = content[name]
+    if isinstance(content, Mapping):
+        found = [content[name] for name in NESTED if isinstance(content.get(name), Mapping)]
+        content = found[0] if found else content
     if not isinstance(content, Mapping) or not content:
         raise UserError(f"{path} holds no state dict (a mapping from names to tensors)")
     strangers = [str(k) for k, v in content.items() if not isinstance(v, Tensor)]

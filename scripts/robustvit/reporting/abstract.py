@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from robustvit.core.progress import format_seconds
 from robustvit.reporting.formatting import percent, sentence_list, threat_text, with_interval
 from robustvit.reporting.protocols import weaknesses
+from robustvit.reporting.selection import images_of_choice, selection_of
 
 STRONGEST = ("autoattack", "apgd_ce", "pgd", "fgsm")  # attacks, the strongest first
 
@@ -21,6 +22,7 @@ def write_abstract(spec: dict, summary: dict) -> list[str]:
     sentences = [
         *_scope(spec, summary),
         *_robustness(spec, summary),
+        *_selection(spec, summary),
         *_semantics(spec, summary),
         *_cost(summary),
     ]
@@ -152,6 +154,18 @@ def _by_problem(summary: dict, protocol: str) -> dict[tuple, list[str]]:
             images = (record["dataset"], record["split"], record["robust_top1"]["n"])
             groups.setdefault((*images, threat_text(record["threat"])), []).append(name)
     return groups
+
+
+def _selection(spec: dict, summary: dict) -> Iterator[str]:
+    """Say of how many models the evaluation images chose the weights."""
+    shown = [name for name, found in summary["evaluations"].items() if any(found.values())]
+    chosen = [name for name in shown if selection_of(name, spec) == "test"]
+    if chosen:
+        yield (
+            f"The weights of {_count(len(chosen), 'evaluated model')} are those of the epoch that "
+            f"did best on {images_of_choice(chosen, spec)} (selection: test), which favours "
+            f"{'its' if len(chosen) == 1 else 'their'} numbers."
+        )
 
 
 def _semantics(spec: dict, summary: dict) -> Iterator[str]:

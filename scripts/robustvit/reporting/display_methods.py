@@ -5,6 +5,7 @@ from __future__ import annotations
 from robustvit.core.progress import format_seconds
 from robustvit.reporting.abstract import label_of
 from robustvit.reporting.formatting import count, setting, threat_text
+from robustvit.reporting.selection import CHOSEN, WORDS
 
 ORIGINS = {
     "mirror": "original archive from the configured mirror",
@@ -20,7 +21,7 @@ def display_experiments(spec: dict, summary: dict) -> list[dict]:
         {
             "label": label_of(experiments, name),
             "model": _name(entry.get("model")),
-            "dataset": label_of(spec.get("datasets") or {}, _name(entry.get("dataset"))),
+            "dataset": _dataset(entry, spec.get("datasets") or {}),
             "threat": threat_text(entry.get("threat")),
             "recipe": _recipe(entry),
             "init": _init(entry, experiments),
@@ -34,12 +35,26 @@ def _name(value: object) -> str:
     return str(value.get("name", "–")) if isinstance(value, dict) else str(value or "–")
 
 
+def _dataset(entry: dict, datasets: dict) -> str:
+    label, synthetic = label_of(datasets, _name(entry.get("dataset"))), entry.get("synthetic")
+    if not synthetic:
+        return label
+    share, drawn = f"{synthetic['ratio']:.0%}", label_of(datasets, synthetic["dataset"])
+    return f"{label}; {share} of each batch: {drawn}"
+
+
 def _recipe(entry: dict) -> str:
     recipe = entry.get("recipe")
     if not isinstance(recipe, dict):
         return _name(recipe) if recipe else "not trained here"
-    parts = [entry.get("recipe_name"), _loss(recipe), *_schedule(recipe)]
+    parts = [entry.get("recipe_name"), _loss(recipe), *_schedule(recipe), _selection(recipe)]
     return "; ".join(part for part in parts if part)
+
+
+def _selection(recipe: dict) -> str | None:
+    chosen = recipe.get("selection")
+    words = WORDS.get(chosen, chosen)
+    return f"{words} {CHOSEN}" if chosen == "test" else words
 
 
 def _loss(recipe: dict) -> str | None:
@@ -61,7 +76,8 @@ def _schedule(recipe: dict) -> list[str]:
     if recipe.get("batch_size") is not None:
         parts.append(f"batch {recipe['batch_size']}")
     if optimizer:
-        name = {"adamw": "AdamW", "sgd": "SGD"}.get(optimizer.get("name"), "optimiser")
+        name = optimizer.get("name") or "optimiser"
+        name = {"adamw": "AdamW", "sgd": "SGD"}.get(name, name)
         rate, decay = setting(optimizer.get("lr")), setting(optimizer.get("weight_decay"))
         parts.append(f"{name}, rate {rate}, weight decay {decay}")
     return parts

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from robustvit.reporting.formatting import interval, p_value, percent, sentence_list
+from robustvit.reporting.selection import CHOSEN, images_of_choice, selection_of
 
 FAILED = "†"  # beside a number whose evaluation failed a safety check
 WIDE = 8  # columns beside the row's label from which a table is set across the page
@@ -28,6 +29,8 @@ def display_table(table: dict, spec: dict) -> dict:
     ]
     chance_row = _chance_row(table) if table["kind"] == "semantics" else None
     chance_column = chance_row is None and any(map(_row_chance, table["rows"]))
+    # Where numbers tell how a classifier reads perturbations, the choice of weights favours none.
+    marked = [] if table["kind"] == "semantics" else _chosen(table, spec)
     width = len(columns) + sum(column["published"] for column in columns) + chance_column
     return {
         "name": table["name"],
@@ -36,7 +39,7 @@ def display_table(table: dict, spec: dict) -> dict:
         "corner": "Perturbations of" if table["kind"] == "semantics" else "Model",
         "comparison": table["comparison"],
         "columns": columns,
-        "rows": [_row(row) for row in table["rows"]],
+        "rows": [_row(row, CHOSEN * (row in marked)) for row in table["rows"]],
         "chance_column": chance_column,
         "chance_row": chance_row,
         "wide": width > WIDE,
@@ -57,40 +60,39 @@ def _check_notes(table: dict) -> Iterator[str]:
                 yield f"{FAILED} {where}: failed the safety check “{check['name']}”{detail}."
 
 
+def _chosen(table: dict, spec: dict) -> list[dict]:
+    """Rows with measured numbers whose weights were chosen on evaluation images."""
+    rows = [row for row in table["rows"] if any(c["measured"] for c in row["cells"])]
+    return [row for row in rows if selection_of(row["experiment"], spec) == "test"]
+
+
 def _selection_notes(table: dict, spec: dict) -> Iterator[str]:
     """Say whose epoch was picked by its accuracy on evaluation images, which favours it."""
-    rows = [row for row in table["rows"] if any(c["measured"] for c in row["cells"])]
-    picked = [row for row in rows if _selection(row["experiment"], spec) == "test"]
-    if picked:
-        labels = sentence_list(f"“{row['label']}”" for row in picked)
-        who = f"all {len(rows)} models" if 1 < len(picked) == len(rows) else labels
+    chosen = _chosen(table, spec)
+    if chosen:
+        labels = sentence_list(f"“{row['label']}”" for row in chosen)
+        measured = [row for row in table["rows"] if any(c["measured"] for c in row["cells"])]
+        who = f"all {len(chosen)} models" if 1 < len(chosen) == len(measured) else labels
+        where = images_of_choice([row["experiment"] for row in chosen], spec)
+        mark = "" if table["kind"] == "semantics" else f"{CHOSEN} "
         yield (
-            f"The weights of {who} are those of the epoch that did best on the evaluation split "
-            "itself (selection: test), which favours the measured numbers."
+            f"{mark}The weights of {who} are those of the epoch that did best on {where} "
+            "(selection: test), which favours the measured numbers."
         )
-
-
-def _selection(experiment: str | None, spec: dict) -> str | None:
-    """How the epoch of the weights that an experiment evaluates was chosen."""
-    entry = (spec.get("experiments") or {}).get(experiment) or {}
-    owner = (entry.get("weights") or {}).get("experiment")
-    if entry.get("recipe"):
-        return entry["recipe"].get("selection")
-    return _selection(owner, spec) if owner and owner != experiment else None
 
 
 def _any_published(table: dict, index: int) -> bool:
     return any(row["cells"][index]["published"] for row in table["rows"])
 
 
-def _row(row: dict) -> dict:
+def _row(row: dict, mark: str) -> dict:
     chance = _row_chance(row)
     return {
         "label": row["label"],
         "published_label": row["published_label"] if _quotes(row) else None,
         "stand_in": row["stand_in"],
         "chance": percent(chance) if chance else "–",
-        "cells": [_cell(cell) for cell in row["cells"]],
+        "cells": [_cell(cell, mark) for cell in row["cells"]],
     }
 
 
@@ -98,7 +100,7 @@ def _quotes(row: dict) -> bool:
     return any(cell["published"] for cell in row["cells"])
 
 
-def _cell(cell: dict) -> dict:
+def _cell(cell: dict, mark: str) -> dict:
     measured, published, status = cell["measured"], cell["published"], cell["status"]
     notes = []
     if measured:
@@ -107,7 +109,7 @@ def _cell(cell: dict) -> dict:
         notes.append(p_value(cell["p_value"]))
     main = "not run" if status == "not run" else "–"
     if measured:
-        main = percent(measured["value"], measured["n"])
+        main = percent(measured["value"], measured["n"]) + f" {mark}" * bool(mark)
     return {
         "status": status,
         "failed": bool(cell["failed_checks"]),

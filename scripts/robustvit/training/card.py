@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import yaml
 
+from robustvit.training.usage import loading_lines, robustbench_lines
+
 
 def model_card(record: dict, row: dict) -> str:
     """Return a model card in Markdown with a YAML header, as model hubs read it.
@@ -18,7 +20,7 @@ def model_card(record: dict, row: dict) -> str:
         f"# {record['experiment']}",
         _summary(record),
         "## Numbers\n\n" + _numbers(record, row),
-        "## Use\n\n" + _usage(record),
+        "## How to load\n\n" + _usage(record),
         "## Recipe\n\n```yaml\n" + yaml.safe_dump(record["recipe"], sort_keys=False) + "```",
         "## Origin\n\n" + _origin(record),
     ]
@@ -50,11 +52,19 @@ def _summary(record: dict) -> str:
         f"- model: {model['name']}, {trained['parameters']:,} parameters, "
         f"{model['num_classes']} classes, {model['image_size']} px",
         f"- trained on: {data['name']}{stand_in}, {trained['train_examples']:,} images, "
-        f"{trained['epochs']} epochs of {trained['steps_per_epoch']} steps",
+        f"{trained['epochs']} epochs of {trained['steps_per_epoch']} steps{_mixture(record)}",
         f"- loss: {record['recipe']['loss']['name']}; threat: {threat_in_words(record['threat'])}",
         f"- initial weights: {init['name'] if init else 'random'}",
     ]
     return "\n".join(lines)
+
+
+def _mixture(record: dict) -> str:
+    synthetic = record.get("synthetic")
+    if not synthetic:
+        return ""
+    count, name = record["trained"]["synthetic_examples"], synthetic["dataset"]["name"]
+    return f"; {synthetic['ratio']:.0%} of each batch from the {count:,} synthetic images of {name}"
 
 
 def _numbers(record: dict, row: dict) -> str:
@@ -75,23 +85,33 @@ def _numbers(record: dict, row: dict) -> str:
 
 
 def _usage(record: dict) -> str:
-    values = record["model"].get("normalization")
+    model = record["model"]
+    values = model.get("normalization")
     inputs = (
         "Pixels in [0, 1] go in as they are: the model was trained without normalisation."
         if values is None
-        else f"Inputs have to be normalised with mean {values['mean']} and std {values['std']} "
-        "(in [0, 1] units) before they reach these weights."
+        else f"Inputs are normalised with mean {values['mean']} and std {values['std']} (in [0, 1] "
+        "units) before they reach these weights; adversarial examples belong to pixels in [0, 1], "
+        "so let an attack see the normalisation as a part of the model."
     )
-    patch = record["model"].get("patch_size")
-    stem = (
-        ""
-        if patch is None
-        else f" The stem was adapted to patches of {patch} pixels: give its first convolutions "
-        "stride 1 before use."
+    about = f"The keys are those of the network itself (timm's names), in safetensors. {inputs}"
+    lines = loading_lines(model)
+    if lines is None:
+        own = f"scripts/robustvit/models/families/{model['family']}.py"
+        return f"{about} The network is built by `{own}` of the project that trained it."
+    parts = [about, f"With torch, timm and safetensors:\n\n{_python(lines)}"]
+    if robustbench := robustbench_lines(model):
+        parts.append(f"In RobustBench's own class of this model:\n\n{_python(robustbench)}")
+    parts.append(
+        "`images` are float32 [B, 3, "
+        f"{model['image_size']}, {model['image_size']}] with pixels in [0, 1]; column i of the "
+        "logits is class i of `classes` in the file's header."
     )
-    return (
-        f"The keys are those of the network itself (timm's names), in safetensors. {inputs}{stem}"
-    )
+    return "\n\n".join(parts)
+
+
+def _python(lines: str) -> str:
+    return f"```python\n{lines}\n```"
 
 
 def _origin(record: dict) -> str:
@@ -100,6 +120,7 @@ def _origin(record: dict) -> str:
     return "\n".join(
         [
             f"- commit {origin['commit']}, seed {origin['seed']}, {origin['created']}",
+            *(f"- {name}: SHA-256 {digest}" for name, digest in record["inputs"].items() if digest),
             f"- {origin['device']} ({origin['processor']}), {origin['seconds'] or 0:.0f} s",
             f"- Python {origin['python']}, {versions}",
         ]

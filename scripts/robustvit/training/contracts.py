@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Literal
 
+import torch
 from torch import Tensor, nn
 
 
@@ -29,13 +30,19 @@ class Batch:
         """The hard labels, int64 [B]: what the attack and the accuracies use."""
         return self.targets.argmax(dim=1) if self.targets.ndim == 2 else self.targets
 
-    def split(self, parts: int) -> list[Batch]:
-        """Cut the batch into `parts` of equal size, in order."""
-        size = len(self.images) // parts
-        pieces = zip(
-            self.images.split(size), self.targets.split(size), self.seeds.split(size), strict=True
-        )
-        return [Batch(*piece) for piece in pieces]
+    def split(self, parts: int, views: int = 1) -> list[Batch]:
+        """Cut the batch into `parts` of equal size, in order.
+
+        Args:
+            parts: number of parts.
+            views: views of each image; all first views stand first, and so they do in each part.
+        """
+        count = len(self.images) // (parts * views)
+        order = torch.arange(len(self.images)).reshape(views, parts, count)
+        if parts == 1:
+            return [self]
+        rows = [order[:, part].flatten().to(self.images.device) for part in range(parts)]
+        return [Batch(self.images[r], self.targets[r], self.seeds[r]) for r in rows]
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,8 @@ class AttackSettings:
         steps: number of steps.
         random_start: start from a random point of the ball.
         mode: the model's mode during the attack, the same on every device.
+        targeted: move each image towards another class than its own, drawn from its seed.
+        num_classes: number of labels that targets are drawn from.
     """
 
     name: str
@@ -59,6 +68,8 @@ class AttackSettings:
     steps: int
     random_start: bool = True
     mode: Literal["eval", "train"] = "eval"
+    targeted: bool = False
+    num_classes: int = 0
 
 
 @dataclass(frozen=True)
@@ -69,7 +80,8 @@ class LossContext:
         model: maps pixels in [0, 1] to logits; in training mode.
         criterion: training criterion (logits, targets) -> scalar, with the label smoothing.
         attack: None when the experiment has no threat.
-        options: the recipe's `loss` section, for instance {"name": "trades", "beta": 6.0}.
+        options: the recipe's `loss` section with the loss's own `options` among it, for instance
+            {"name": "trades", "beta": 6.0}.
         after_step: called after each attack step, for devices that have to be synchronised.
     """
 
@@ -104,6 +116,7 @@ class EvaluationContext:
         attack: settings at the final ε, or None without a threat.
         autocast: context of the forward passes.
         check: called between batches; raises to stop the evaluation.
+        total: sums counts over all processes that evaluate together.
     """
 
     model: nn.Module
@@ -112,3 +125,4 @@ class EvaluationContext:
     attack: AttackSettings | None
     autocast: Callable[[], AbstractContextManager]
     check: Callable[[], None]
+    total: Callable[[Tensor], Tensor]

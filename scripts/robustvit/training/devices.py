@@ -7,30 +7,42 @@ import os
 import resource
 import sys
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from robustvit.core.errors import UserError, unknown_name
+from robustvit.core.memory import keep_freed_memory
 
 PRECISIONS = {"float32": None, "bf16": torch.bfloat16}
 
 
 @dataclass(frozen=True)
 class Device:
-    """One device of one kind; a further kind (several GPUs, TPU) is a further class like this.
+    """One device; several processes (`distributed`) and TPUs (`xla`) are further classes like it.
 
     Attributes:
         device: torch's device.
         check_every: steps between two looks at the loss: a look waits for an accelerator.
         rank, world_size: place of this process among those that train together.
+        together: every process takes a slice of every part of a batch (see `sharing.Share`).
+        mixes_on_host: MixUp happens before images are moved to the device.
     """
 
     device: torch.device
     check_every: int = 1
     rank: int = 0
     world_size: int = 1
+    together: bool = False
+    mixes_on_host: bool = False
+
+    @property
+    def is_main(self) -> bool:
+        """Whether this process writes the results."""
+        return self.rank == 0
 
     @property
     def name(self) -> str:
@@ -45,6 +57,15 @@ class Device:
     def put(self, *tensors: Tensor) -> tuple[Tensor, ...]:
         """Move tensors to the device, without waiting where it allows that."""
         return tuple(tensor.to(self.device, non_blocking=True) for tensor in tensors)
+
+    def put_whole(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Move tensors of an evaluation to the device."""
+        return self.put(*tensors)
+
+    @property
+    def evaluated(self) -> slice:
+        """Which of the evaluation's examples this process takes."""
+        return slice(self.rank, None, self.world_size)
 
     def autocast(self, precision: str) -> contextlib.AbstractContextManager:
         """Return the context in which forward passes run at `precision` (a recipe key).
@@ -65,6 +86,39 @@ class Device:
 
     def end_step(self) -> None:
         """Mark the end of an attack or training step; lazy devices run what they have recorded."""
+
+    def sum(self, value: Tensor) -> Tensor:
+        """Sum a tensor over all processes."""
+        return value
+
+    def agree(self, wish: int) -> int:
+        """Return the greatest wish of all processes, so that all do the same next."""
+        return wish
+
+    def share(self, make: Callable[[], Any]) -> Any:
+        """Return what `make` returns in the main process, in all of them."""
+        return make()
+
+    def spread(self, model: nn.Module, sharing: int) -> nn.Module:
+        """Prepare a model whose batches are shared by `sharing` processes."""
+        return model
+
+    def parallel(self, model: nn.Module) -> nn.Module:
+        """Wrap the model whose backward passes give the gradients of the global batch."""
+        return model
+
+    def to_host(self, value: Any) -> Any:
+        """Copy the tensors in a nest of dicts, lists and tuples to the CPU's memory."""
+        if isinstance(value, Tensor):
+            return value.detach().cpu()
+        if isinstance(value, dict):
+            return {key: self.to_host(item) for key, item in value.items()}
+        if isinstance(value, (list, tuple)):
+            return type(value)(self.to_host(item) for item in value)
+        return value
+
+    def close(self) -> None:
+        """Leave the processes that trained together."""
 
     def memory_mb(self) -> float:
         """Peak memory in MB: of the device for a GPU, of the process otherwise."""
@@ -89,6 +143,7 @@ def open_device(name: str = "auto", threads: int | None = None) -> Device:
     Raises:
         UserError: for an unknown or absent device.
     """
+    keep_freed_memory()
     if threads:
         torch.set_num_threads(threads)
     if name == "auto":

@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from robustvit.core.errors import UserError
 from robustvit.core.progress import Progress
 from robustvit.training.interruption import Interrupted, InterruptionFlag, interruptions
 from robustvit.training.loading import train_loader
+from robustvit.training.metrics import note, step_row
+from robustvit.training.monitor import Monitor
 from robustvit.training.plan import Plan
 from robustvit.training.run import Run, start_run
 from robustvit.training.state import StateFolder
 from robustvit.training.step import train_step
 from robustvit.training.tallies import Tallies
+
+GO_ON, SAVE, STOP = range(3)
 
 
 class Diverged(UserError):
@@ -40,13 +44,14 @@ class Trainer:
         save_every: float = 60.0,
     ) -> None:
         self.plan, self.states, self.save_every = plan, states, save_every
-        self.run = start_run(plan.spec, plan.device, init_weights)
-        state = states.load()
+        self.run = start_run(plan.spec, plan.device, plan.share, init_weights)
+        state = plan.device.share(states.load)
         if state is not None:
             self.run.restore(state, plan.device)
         self._saved_at = time.monotonic()
         self._flag = InterruptionFlag()
         self._note = ""
+        self.monitor = Monitor([], every_steps=50, total_steps=plan.total_steps)
 
     def train(self) -> Run:
         """Run all epochs that are left and return the finished run.
@@ -60,7 +65,7 @@ class Trainer:
         with (
             interruptions() as self._flag,
             plan.device.fork_random_state(),
-            Progress(plan.total_steps, "steps", label) as progress,
+            Progress(plan.total_steps, "steps", label, quiet=not plan.device.is_main) as progress,
         ):
             progress.update(run.step)
             batches = iter(train_loader(plan.data.train, plan.batches_from(run.step), plan.workers))
@@ -84,8 +89,7 @@ class Trainer:
             started = time.perf_counter()
             train_step(plan, run, next(batches))
             run.tallies.seconds += time.perf_counter() - started
-            if run.step % plan.device.check_every == 0 or run.step == end:
-                self._note = self._check_loss()
+            self._look(end)
             progress.update(run.step, self._note)
             if run.step < end:
                 self._stop_or_save()
@@ -96,36 +100,66 @@ class Trainer:
         started = time.perf_counter()
         scores = {}
         if plan.evaluates(epoch):
-            context = plan.evaluation_context(run.evaluated_model, self._flag.check)
+            context = plan.evaluation_context(run.evaluated_model, self._evaluation_check())
             scores = plan.evaluator.evaluate(context)
             if plan.recipe["selection"] != "last":
                 run.keep_if_best(scores.get("robust", scores["clean"]), epoch)
         run.rows.append(self._row(epoch, scores, time.perf_counter() - started))
+        self.monitor.epoch(run.rows[-1])
         run.tallies = Tallies()
+
+    def _evaluation_check(self) -> Callable[[], None]:
+        """What an evaluation calls between its batches, to stop in the midst of it.
+
+        One of several processes must not stop while the others wait for it: they evaluate to the
+        end, with the state on the disk, and stop then.
+        """
+        if self.plan.device.world_size == 1:
+            return self._flag.check
+        self.save()
+        return lambda: None
 
     def save(self) -> None:
         """Write the state; a state with weights that are not finite is refused."""
+        device = self.plan.device
+        tallies = self.run.tallies.reduced(device.sum)
+        self._saved_at = time.monotonic()
+        if not device.is_main:
+            return
+        self.monitor.flush()
         try:
-            self.states.save(self.run.step, self.run.state())
+            self.states.save(self.run.step, device.to_host(self.run.state(tallies)))
         except FloatingPointError as error:
             raise self._diverged("a weight became NaN or infinite") from error
         self._saved_at = time.monotonic()
 
     def _stop_or_save(self) -> None:
-        self._flag.check()
-        if time.monotonic() - self._saved_at >= self.save_every:
+        """Do what any of the processes wants: a signal may reach one before the others."""
+        due = time.monotonic() - self._saved_at >= self.save_every
+        wish = STOP if self._flag.signal is not None else SAVE if due else GO_ON
+        agreed = self.plan.device.agree(wish)
+        if agreed == STOP:
+            self._flag.check()
+            raise Interrupted("stopped with the other processes")
+        if agreed == SAVE:
             self.save()
 
-    def _check_loss(self) -> str:
-        """Return the note for the progress display, or stop a training that has diverged."""
-        loss = self.run.tallies.mean_loss()
-        if not math.isfinite(loss):
+    def _look(self, end: int) -> None:
+        """Look at the numbers where that is due; a look waits for an accelerator.
+
+        Raises:
+            Diverged: if the loss is no finite number.
+        """
+        plan, step = self.plan, self.run.step
+        due = self.monitor.due(step)
+        if not due and step % plan.device.check_every and step != end:
+            return
+        row = step_row(plan, step, self.run.tallies.reduced(plan.device.sum))
+        if not math.isfinite(row["train_loss"]):
             raise self._diverged("the training loss became NaN or infinite")
-        note = f"loss {loss:.3f}"
-        robust = self.run.tallies.accuracy("adversarial")
-        if robust is not None:
-            note += f", robust {robust:.1%}"
-        return note
+        self._note = note(row)
+        if due:
+            self.monitor.step(step, row)
 
     def _diverged(self, what: str) -> Diverged:
         plan, step = self.plan, self.run.step
@@ -138,20 +172,12 @@ class Trainer:
         )
 
     def _row(self, epoch: int, scores: dict[str, float], evaluation_seconds: float) -> dict:
-        plan, tallies, last = self.plan, self.run.tallies, self.run.step - 1
-        attack = plan.attack_at(last)
+        plan, run = self.plan, self.run
         return {
+            **step_row(plan, run.step, run.tallies.reduced(plan.device.sum)),
             "epoch": epoch,
-            "step": self.run.step,
-            "lr": plan.learning_rate(last),
-            "epsilon_255": attack.epsilon * 255 if attack else 0.0,
-            "train_loss": tallies.mean_loss(),
-            "train_clean_top1": tallies.accuracy("clean"),
-            "train_robust_top1": tallies.accuracy("adversarial"),
             "eval_clean_top1": scores.get("clean"),
             "eval_robust_top1": scores.get("robust"),
-            "images_per_second": tallies.examples() / max(tallies.seconds, 1e-9),
-            "seconds": tallies.seconds + evaluation_seconds,
-            "memory_mb": plan.device.memory_mb(),
+            "seconds": run.tallies.seconds + evaluation_seconds,
             "eval_split": plan.data.evaluation_split,
         }

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from pathlib import Path
 
-from robustvit.core.errors import UserError
 from robustvit.core.files import read_json, sha256
 from robustvit.core.sources import code_digest
 from robustvit.training.datasets import open_data
 from robustvit.training.devices import Device
 from robustvit.training.engine import Trainer
 from robustvit.training.lock import exclusive_lock
+from robustvit.training.monitor import open_monitor
 from robustvit.training.outputs import OutputPaths, write_outputs
 from robustvit.training.parts import plugin_modules
 from robustvit.training.plan import Plan
-from robustvit.training.state import StateFolder
+from robustvit.training.state import LOCK, StateFolder
 
 
 def job_key(spec: dict, inputs: dict[str, str | None]) -> str:
@@ -30,28 +31,24 @@ def job_key(spec: dict, inputs: dict[str, str | None]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def hash_inputs(dataset: Path, eval_dataset: Path, init_weights: Path | None) -> dict:
-    """SHA-256 of each input's content."""
+def hash_inputs(
+    spec: dict,
+    dataset: Path,
+    eval_dataset: Path,
+    init_weights: Path | None,
+    synthetic_dataset: Path | None = None,
+) -> dict[str, str | None]:
+    """SHA-256 of the content of each input that decides the result; None for those that do not.
+
+    With `selection: holdout` nothing is known of the evaluation data set, not even its hash.
+    """
+    held_out = spec["recipe"]["selection"] == "holdout"
     return {
         "train": read_json(dataset)["sha256"],
-        "evaluation": read_json(eval_dataset)["sha256"],
+        "evaluation": None if held_out else read_json(eval_dataset)["sha256"],
+        "synthetic": None if synthetic_dataset is None else read_json(synthetic_dataset)["sha256"],
         "init": None if init_weights is None else sha256(init_weights),
     }
-
-
-def refuse_unsupported(spec: dict) -> None:
-    """Stop before anything is read if the spec asks for what no training here can do yet.
-
-    Raises:
-        UserError: for synthetic images, which can be planned but not yet mixed into batches.
-    """
-    synthetic = spec.get("synthetic")
-    if synthetic:
-        raise UserError(
-            f"experiments.{spec['experiment']}.synthetic: training cannot mix in the synthetic "
-            f"images of {synthetic['dataset']} yet. Set `synthetic: null` to train without them, "
-            "or leave this experiment out, for instance with another target."
-        )
 
 
 def run_job(
@@ -63,8 +60,10 @@ def run_job(
     work_dir: Path,
     paths: OutputPaths,
     device: Device,
+    synthetic_dataset: Path | None = None,
     workers: int = 0,
     save_every: float = 60.0,
+    monitoring: dict | None = None,
 ) -> None:
     """Train what `spec` describes, or the rest of it, and write its results.
 
@@ -79,20 +78,30 @@ def run_job(
         work_dir: the state is kept in a folder of this one, named by the job's key.
         paths: results.
         device: where to train.
+        synthetic_dataset: manifest of the synthetic images, or None.
         workers: data workers.
         save_every: seconds between two states.
+        monitoring: what to show while it runs (see `monitor.DEFAULTS`).
 
     Raises:
         UserError: for anything that the user can put right.
         Interrupted: after SIGTERM or SIGUSR1; the state is saved.
     """
-    refuse_unsupported(spec)
-    inputs = hash_inputs(dataset, eval_dataset, init_weights)
+    inputs = hash_inputs(spec, dataset, eval_dataset, init_weights, synthetic_dataset)
     folder = work_dir / job_key(spec, inputs)
-    with exclusive_lock(folder / "lock"):
-        states = StateFolder(folder)
-        states.remove_temporary()
-        plan = Plan(spec, open_data(spec, dataset, eval_dataset), device, workers)
-        run = Trainer(plan, states, init_weights, save_every).train()
-        write_outputs(plan, run, paths, inputs)
-        states.clear()
+    states = StateFolder(folder)
+    with contextlib.ExitStack() as stack:
+        if device.is_main:  # the others wait for its state
+            stack.enter_context(exclusive_lock(folder / LOCK))
+            states.remove_temporary()
+        data = open_data(spec, dataset, eval_dataset, synthetic_dataset)
+        plan = Plan(spec, data, device, workers)
+        trainer = Trainer(plan, states, init_weights, save_every)
+        with open_monitor(
+            monitoring or {}, spec, folder, plan.total_steps, device.is_main
+        ) as trainer.monitor:
+            trainer.monitor.start(trainer.run.step, trainer.run.rows)
+            run = trainer.train()
+        if device.is_main:
+            write_outputs(plan, run, paths, inputs, folder)
+            states.clear()

@@ -14,8 +14,8 @@ from robustvit.core.seeding import derive_seed
 from robustvit.data.augmentation import TrainTransform, apply_seeded_batch
 from robustvit.data.evaluation_images import load_batch
 from robustvit.data.reading import TfdsImages
-from robustvit.training.interruption import ignore_interruptions
-from robustvit.training.sampling import BatchSchedule, Key
+from robustvit.training.interruption import prepare_worker
+from robustvit.training.sampling import REAL, SYNTHETIC, BatchSchedule, Key
 
 CACHE_BYTES = 512 * 2**20
 Loaded = tuple[Tensor, Tensor, Tensor]
@@ -23,35 +23,58 @@ Loaded = tuple[Tensor, Tensor, Tensor]
 
 
 class TrainExamples(Dataset):
-    """Augmented examples; the randomness of each depends on seed, epoch and its id only.
+    """Augmented examples; the randomness of each depends on seed, epoch, id and copy only.
 
     Args:
         images: the data set.
         transform: augmentation of the recipe.
         seed: of the experiment.
+        synthetic: the data set of the synthetic examples, if there are any.
     """
 
-    def __init__(self, images: TfdsImages, transform: TrainTransform, seed: int) -> None:
+    def __init__(
+        self,
+        images: TfdsImages,
+        transform: TrainTransform,
+        seed: int,
+        synthetic: TfdsImages | None = None,
+    ) -> None:
         self.images, self.transform, self.seed = images, transform, seed
+        self.sources = {REAL: images, SYNTHETIC: synthetic}
 
     def __getitems__(self, keys: list[Key]) -> Loaded:
-        """Load a batch of (epoch, index); with several views per image all first views go first.
+        """Load a batch; with several views per image all first views go first.
 
         timm orders its split batches like this; MixUp, which mixes the batch with its reverse,
         then meets two views of one image at most once.
         """
-        indices = [index for _, index in keys]
-        names = [(epoch, self.images.ids[index]) for epoch, index in keys]
+        names = [self._name(key) for key in keys]
         augment_seeds = [derive_seed(self.seed, *name, "augment") for name in names]
-        views = apply_seeded_batch(self.transform, self.images.images(indices), augment_seeds)
+        views = apply_seeded_batch(self.transform, self._load(keys), augment_seeds)
         views = [views] if isinstance(views, Tensor) else views
-        labels = torch.from_numpy(self.images.labels[indices].astype(np.int64))
+        labels = torch.tensor([int(self.sources[key.source].labels[key.index]) for key in keys])
         seeds = [
             derive_seed(self.seed, *name, "attack", view)
             for view in range(len(views))
             for name in names
         ]
         return torch.cat(views), labels.repeat(len(views)), torch.tensor(seeds)
+
+    def _name(self, key: Key) -> tuple:
+        """What the randomness of an example is derived from."""
+        name = (key.epoch, self.sources[key.source].ids[key.index])
+        copy = ("copy", key.copy) if key.copy else ()
+        return name + copy + (("synthetic",) if key.source == SYNTHETIC else ())
+
+    def _load(self, keys: list[Key]) -> list[np.ndarray]:
+        """Decoded images in the order of the keys; each data set is asked once."""
+        images: list = [None] * len(keys)
+        for source, data in self.sources.items():
+            places = [place for place, key in enumerate(keys) if key.source == source]
+            found = data.images([keys[place].index for place in places]) if places else []
+            for place, image in zip(places, found, strict=True):
+                images[place] = image
+        return images
 
 
 class EvaluationExamples(Dataset):
@@ -123,7 +146,7 @@ def _loader(examples: Dataset, batches: Iterable, workers: int) -> DataLoader:
         collate_fn=_as_loaded,
         generator=torch.Generator(),
         multiprocessing_context="forkserver" if workers else None,
-        worker_init_fn=ignore_interruptions if workers else None,
+        worker_init_fn=prepare_worker if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
 

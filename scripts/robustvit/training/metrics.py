@@ -1,4 +1,4 @@
-"""The metrics file: one row per epoch."""
+"""The numbers of a training: what a row holds, the metrics file, and the line a user reads."""
 
 from __future__ import annotations
 
@@ -6,8 +6,13 @@ import csv
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from robustvit.core.files import write_text
+
+if TYPE_CHECKING:
+    from robustvit.training.plan import Plan
+    from robustvit.training.tallies import Tallies
 
 COLUMNS = (
     "epoch",  # from 0 on
@@ -27,6 +32,53 @@ COLUMNS = (
 )
 
 
+def step_row(plan: Plan, step: int, tallies: Tallies) -> dict:
+    """Measure a training after `step` steps.
+
+    Args:
+        plan: the experiment.
+        step: optimiser steps done, at least 1.
+        tallies: of the epoch so far, summed over all processes.
+
+    Returns:
+        The columns that the metrics file and the steps file share; None where not measured.
+    """
+    attack = plan.attack_at(step - 1)
+    return {
+        "epoch": (step - 1) // plan.steps_per_epoch,
+        "step": step,
+        "lr": plan.learning_rate(step - 1),
+        "epsilon_255": attack.epsilon * 255 if attack else 0.0,
+        "train_loss": tallies.mean_loss(),
+        "train_clean_top1": tallies.accuracy("clean"),
+        "train_robust_top1": tallies.accuracy("adversarial"),
+        "images_per_second": tallies.examples() / max(tallies.seconds, 1e-9),
+        "memory_mb": plan.device.memory_mb(),
+    }
+
+
+def note(row: dict) -> str:
+    """Write a row as a user reads it beside the progress of a training.
+
+    For instance "loss 1.234, clean 45.1%, robust 30.2%, ε 4/255, lr 5.0e-04, 312 images/s,
+    1.2 GB"; what was not measured is left out.
+    """
+    parts = [f"loss {row['train_loss']:.3f}"]
+    for kind in ("clean", "robust"):
+        share = row.get(f"train_{kind}_top1")
+        if share is not None:
+            parts.append(f"{kind} {share:.1%}")
+    if row["epsilon_255"] or row.get("train_robust_top1") is not None:
+        parts.append(f"ε {row['epsilon_255']:.3g}/255")
+    speed = row["images_per_second"]
+    parts += [
+        f"lr {row['lr']:.1e}",
+        f"{speed:.0f} images/s" if speed >= 10 else f"{speed:.2g} images/s",
+        f"{row['memory_mb'] / 1000:.1f} GB",
+    ]
+    return ", ".join(parts)
+
+
 def write_metrics(path: str | Path, rows: Sequence[dict], selected: int | None = None) -> None:
     """Write rows as CSV, atomically; a value that was not measured is an empty field.
 
@@ -40,11 +92,12 @@ def write_metrics(path: str | Path, rows: Sequence[dict], selected: int | None =
     writer.writerow(COLUMNS)
     for row in rows:
         row = {**row, "selected": int(row["epoch"] == selected)}
-        writer.writerow([_field(row.get(column)) for column in COLUMNS])
+        writer.writerow([format_field(row.get(column)) for column in COLUMNS])
     write_text(path, text.getvalue())
 
 
-def _field(value: object) -> str:
+def format_field(value: object) -> str:
+    """Write a value for a CSV file: six digits, and empty for what was not measured."""
     if value is None:
         return ""
     if not isinstance(value, float):

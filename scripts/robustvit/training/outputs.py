@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from robustvit.core import files, provenance
+from robustvit.core.disk import needs_space
 from robustvit.models.normalization import inner_model
 from robustvit.models.weights import save_weights
 from robustvit.training.card import model_card
 from robustvit.training.metrics import write_metrics
+from robustvit.training.monitoring.steps_file import NAME, copy_steps
 from robustvit.training.plan import Plan
 from robustvit.training.run import Run
 
@@ -23,9 +25,12 @@ class OutputPaths:
     metrics: Path
     config: Path
     card: Path
+    steps: Path
 
 
-def write_outputs(plan: Plan, run: Run, paths: OutputPaths, inputs: dict[str, str | None]) -> None:
+def write_outputs(
+    plan: Plan, run: Run, paths: OutputPaths, inputs: dict[str, str | None], state_folder: Path
+) -> None:
     """Write all results of a finished run; the weights come last, as the sign of completeness.
 
     Args:
@@ -33,13 +38,20 @@ def write_outputs(plan: Plan, run: Run, paths: OutputPaths, inputs: dict[str, st
         run: after its last step.
         paths: the files to write.
         inputs: SHA-256 by input, for instance {"train": …, "evaluation": …, "init": …}.
+        state_folder: where the steps file was written.
+
+    Raises:
+        NoSpace: if the disk is full; the resumable state is kept.
     """
     epoch = select_epoch(plan, run)
     record = describe(plan, run, epoch, inputs)
-    write_metrics(paths.metrics, run.rows, selected=epoch)
-    files.write_yaml(paths.config, record)
-    files.write_text(paths.card, model_card(record, run.rows[epoch]))
-    save_weights(paths.weights, run.evaluated_model, weights_metadata(plan, epoch))
+    kept = "The training itself is done and kept: only this step is repeated."
+    with needs_space(paths.weights.parent, "the results", kept):
+        write_metrics(paths.metrics, run.rows, selected=epoch)
+        copy_steps(state_folder / NAME, paths.steps)
+        files.write_yaml(paths.config, record)
+        files.write_text(paths.card, model_card(record, run.rows[epoch]))
+        save_weights(paths.weights, run.evaluated_model, weights_metadata(plan, epoch))
 
 
 def select_epoch(plan: Plan, run: Run) -> int:
@@ -76,6 +88,7 @@ def describe(plan: Plan, run: Run, epoch: int, inputs: dict[str, str | None]) ->
             "steps": run.step,
             "steps_per_epoch": plan.steps_per_epoch,
             "train_examples": len(plan.data.train_indices),
+            "synthetic_examples": plan.data.synthetic.examples if plan.data.synthetic else 0,
             "eval_examples": len(plan.data.evaluation_indices),
             "eval_split": plan.data.evaluation_split,
             "parameters": sum(p.numel() for p in network.parameters()),

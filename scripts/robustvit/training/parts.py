@@ -8,6 +8,12 @@ def loss_name(spec: dict) -> str:
     return spec["recipe"]["loss"]["name"]
 
 
+def loss_options(recipe: dict) -> dict:
+    """What a loss is told: the recipe's `loss` section with the loss's own `options` among it."""
+    settings = dict(recipe["loss"])
+    return (settings.pop("options", None) or {}) | settings
+
+
 def evaluator_name(spec: dict) -> str:
     """Module of `robustvit.training.evaluators`: "robust" if the experiment has a threat."""
     return "clean" if spec.get("threat") is None else "robust"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import ModuleType
 
@@ -11,20 +11,20 @@ from timm.data.mixup import Mixup
 from torch import Tensor, nn
 
 from robustvit.core import plugins
-from robustvit.core.errors import UserError
 from robustvit.training.contracts import AttackSettings, EvaluationContext, LossContext
 from robustvit.training.datasets import TrainingData
 from robustvit.training.devices import Device
 from robustvit.training.loading import EvaluationLoader
 from robustvit.training.mixing import build_mixing
-from robustvit.training.parts import evaluator_name, loss_name
-from robustvit.training.sampling import BatchSchedule, count_steps
+from robustvit.training.parts import evaluator_name, loss_name, loss_options
+from robustvit.training.sampling import BatchSchedule
 from robustvit.training.schedules import (
     epsilon_fraction,
     learning_rate,
     schedule_time,
     total_epochs,
 )
+from robustvit.training.sharing import Share, ShareOfBatches
 
 
 @dataclass
@@ -46,6 +46,7 @@ class Plan:
     loss: ModuleType = field(init=False)
     evaluator: ModuleType = field(init=False)
     mixing: Mixup | None = field(init=False)
+    share: Share = field(init=False)
 
     def __post_init__(self) -> None:
         self.recipe = self.spec["recipe"]
@@ -54,11 +55,11 @@ class Plan:
         # The head may be larger than the data set has labels (the paper's nano models keep 1,000
         # outputs on ImageNet-100); soft targets have to be as long as the logits.
         self.mixing = build_mixing(self.recipe, self.spec["model"]["num_classes"])
-        if self.recipe["batch_size"] % self.accumulation:
-            raise UserError(
-                f"recipe.accumulation {self.accumulation} does not divide recipe.batch_size "
-                f"{self.recipe['batch_size']}; use for instance 1 or 2"
-            )
+        device = self.device
+        self.share = Share(
+            self.recipe["batch_size"], self.accumulation, device.rank, device.world_size,
+            device.together,
+        )  # fmt: skip
 
     @property
     def seed(self) -> int:
@@ -67,7 +68,10 @@ class Plan:
 
     @property
     def accumulation(self) -> int:
-        """Parts that a global batch is cut into; the gradient is that of the whole batch."""
+        """Parts that a global batch is cut into, each with its own BatchNorm statistics.
+
+        The gradient is that of the whole batch.
+        """
         return self.recipe.get("accumulation") or 1
 
     @cached_property
@@ -78,24 +82,40 @@ class Plan:
     @cached_property
     def steps_per_epoch(self) -> int:
         """Optimiser steps in an epoch."""
-        return count_steps(len(self.data.train_indices), self.recipe["batch_size"])
+        return self.schedule_from(0).steps_per_epoch
 
     @property
     def total_steps(self) -> int:
         """Optimiser steps in all."""
         return self.epochs * self.steps_per_epoch
 
-    def batches_from(self, step: int) -> BatchSchedule:
-        """The batches that are left after `step` steps."""
-        indices, size = self.data.train_indices, self.recipe["batch_size"]
-        return BatchSchedule(indices, size, self.epochs, self.seed, start=step)
+    @property
+    def views(self) -> int:
+        """Views of each image in a batch."""
+        return self.recipe["augmentation"].get("views") or 1
+
+    def batches_from(self, step: int) -> ShareOfBatches:
+        """This process' share of the batches that are left after `step` steps."""
+        return self.share.of(self.schedule_from(step))
+
+    def schedule_from(self, step: int) -> BatchSchedule:
+        """The global batches that are left after `step` steps."""
+        return BatchSchedule(
+            self.data.train_indices, self.recipe["batch_size"], self.epochs, self.seed,
+            start=step, repeats=self.recipe["augmentation"].get("repeats") or 1,
+            synthetic=self.data.synthetic,
+        )  # fmt: skip
 
     def learning_rate(self, step: int) -> float:
         """Learning rate of step `step`."""
         return learning_rate(self.recipe, schedule_time(self.recipe, step, self.steps_per_epoch))
 
     def attack_at(self, step: int) -> AttackSettings | None:
-        """The training attack of step `step`: ε follows its schedule, the step size does not."""
+        """The training attack of step `step`.
+
+        ε follows its schedule; the step size stays at its final value, as in the released code,
+        unless `attack.step_schedule` is "epsilon".
+        """
         if self.spec.get("threat") is None:
             return None
         time = schedule_time(self.recipe, step, self.steps_per_epoch)
@@ -106,14 +126,18 @@ class Plan:
         final = threat["epsilon_255"] / 255
         fixed = attack.get("step_size_255")
         by_rule = attack["step_factor"] * final / max(attack["steps"], 1)
+        step_size = by_rule if fixed is None else fixed / 255
+        follows = attack.get("step_schedule") == "epsilon"
         return AttackSettings(
             name=attack["name"],
             norm=threat["norm"],
             epsilon=final * fraction,
-            step_size=by_rule if fixed is None else fixed / 255,
+            step_size=step_size * fraction if follows else step_size,
             steps=attack["steps"],
             random_start=attack.get("random_start", True),
             mode=attack.get("mode") or "eval",
+            targeted=bool(attack.get("targeted")),
+            num_classes=self.spec["dataset"]["num_classes"],
         )
 
     def criterion(self, logits: Tensor, targets: Tensor) -> Tensor:
@@ -123,20 +147,29 @@ class Plan:
 
     def loss_context(self, model: nn.Module, attack: AttackSettings | None) -> LossContext:
         """What the loss needs for a step."""
-        return LossContext(model, self.criterion, attack, self.recipe["loss"], self.device.end_step)
+        options = loss_options(self.recipe)
+        return LossContext(model, self.criterion, attack, options, self.device.end_step)
 
     @cached_property
     def evaluation_loader(self) -> EvaluationLoader:
         """Batches of the evaluation between epochs."""
-        data, size = self.data, self.recipe["batch_size"]
-        return EvaluationLoader(data.evaluation, data.evaluation_indices, size, self.workers)
+        data, device = self.data, self.device
+        size = max(1, self.recipe["batch_size"] // (1 if device.together else device.world_size))
+        indices = data.evaluation_indices[device.evaluated]
+        return EvaluationLoader(data.evaluation, indices, size, self.workers)
 
     def evaluation_context(self, model: nn.Module, check: object) -> EvaluationContext:
-        """What the evaluator needs; the attack has the final ε."""
+        """What the evaluator needs; the attack has the final ε, and the model is in eval mode.
+
+        In training mode BatchNorm would make an example's result depend on its neighbours.
+        """
         attack = None if self.spec.get("threat") is None else self._attack(1.0)
+        attack = attack and replace(attack, mode="eval")
+        device = self.device
         return EvaluationContext(
-            model, self.evaluation_loader, self.device.put, attack, self.autocast, check
-        )
+            model, self.evaluation_loader, device.put_whole, attack, self.autocast, check,
+            device.sum,
+        )  # fmt: skip
 
     def autocast(self) -> object:
         """Context of the forward passes at the recipe's precision."""

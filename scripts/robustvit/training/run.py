@@ -11,11 +11,15 @@ from torch import nn
 from robustvit.core.errors import UserError
 from robustvit.core.seeding import derive_seed
 from robustvit.models.factory import build_model
+from robustvit.models.layers.drop_path import StochasticDepth, install_stochastic_depth
+from robustvit.models.layout import prepare_model
 from robustvit.models.normalization import inner_model
 from robustvit.models.weights import load_for_finetuning
+from robustvit.training.batch_statistics import PartStatistics, part_statistics
 from robustvit.training.devices import Device
 from robustvit.training.ema import AveragedModel
 from robustvit.training.optimizer import build_optimizer
+from robustvit.training.sharing import Share
 from robustvit.training.tallies import Tallies
 
 
@@ -25,8 +29,12 @@ class Run:
 
     Attributes:
         model: the model in training.
+        parallel: the same model, wrapped so that a backward pass gives the gradients of the
+            global batch; only the training forward passes go through it.
         optimizer: over its parameters.
         average: moving average of its weights, if the recipe has one.
+        statistics: BatchNorm's, where a batch is computed in several parts.
+        depth: draws for stochastic depth.
         step: optimiser steps done.
         rows: metrics of the finished epochs.
         tallies: running sums of the epoch in progress.
@@ -34,8 +42,11 @@ class Run:
     """
 
     model: nn.Module
+    parallel: nn.Module
     optimizer: torch.optim.Optimizer
     average: AveragedModel | None
+    statistics: PartStatistics
+    depth: StochasticDepth
     step: int = 0
     rows: list[dict] = field(default_factory=list)
     tallies: Tallies = field(default_factory=Tallies)
@@ -46,8 +57,11 @@ class Run:
         """The model that is evaluated and saved: the average if there is one."""
         return self.average.model if self.average else self.model
 
-    def state(self) -> dict:
+    def state(self, tallies: Tallies) -> dict:
         """Everything that has to be kept, as tensors and plain values.
+
+        Args:
+            tallies: those of all processes together.
 
         Raises:
             FloatingPointError: if a weight is not finite; such a state must not replace a good one.
@@ -61,7 +75,7 @@ class Run:
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
             "rows": self.rows,
-            "tallies": self.tallies.state(),
+            "tallies": tallies.state(),
             "best": self.best,
         }
 
@@ -72,7 +86,8 @@ class Run:
             inner_model(self.average.model).load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.rows, self.best = state["step"], state["rows"], state["best"]
-        self.tallies = Tallies.from_state(state["tallies"], device.device)
+        if device.is_main:  # the sums of all processes, which are added up again
+            self.tallies = Tallies.from_state(state["tallies"], device.device)
 
     def keep_if_best(self, score: float, epoch: int) -> None:
         """Keep a copy of the weights if `score` is higher than at every earlier evaluation."""
@@ -82,7 +97,7 @@ class Run:
             self.best = {"score": score, "epoch": epoch, "weights": copies}
 
 
-def start_run(spec: dict, device: Device, init_weights: Path | None) -> Run:
+def start_run(spec: dict, device: Device, share: Share, init_weights: Path | None) -> Run:
     """Build model and optimiser at step 0.
 
     The initial weights depend on the seed only. With `init` the weights of another experiment or
@@ -103,4 +118,12 @@ def start_run(spec: dict, device: Device, init_weights: Path | None) -> Run:
     model.to(device.device).train()
     decay = spec["recipe"].get("ema_decay")
     average = AveragedModel(model, decay) if decay else None
-    return Run(model, build_optimizer(model, spec["recipe"]["optimizer"]), average)
+    if average is not None:
+        average.model = device.spread(average.model, share.sharing)
+    model = device.spread(model, share.sharing)
+    recipe = spec["recipe"]
+    model = prepare_model(model, recipe.get("channels_last"), recipe.get("compile"))
+    depth = install_stochastic_depth(model)
+    optimizer = build_optimizer(model, spec["recipe"]["optimizer"])
+    statistics = part_statistics(model, share, device.sum)
+    return Run(model, device.parallel(model), optimizer, average, statistics, depth)

@@ -1,8 +1,8 @@
 """Learning rate and ε as functions of the epoch, in closed form.
 
-The formulas are those of timm's schedulers as the paper's code calls them (warm-up not prefixed,
-one value an epoch) and of its ε schedules. `time` is the epoch index from 0 on; with
-`schedule.per: step` it is the exact fraction, step / steps per epoch.
+The formulas are those of timm's schedulers and of the released code's ε schedules; the paper has
+one value an epoch and a warm-up within the schedule's epochs. `time` is the epoch index from 0 on;
+with `schedule.per: step` it is the exact fraction, step / steps per epoch.
 """
 
 from __future__ import annotations
@@ -16,9 +16,18 @@ EPSILON_SCHEDULES = ("constant", "linear", "sine")
 
 
 def total_epochs(recipe: dict) -> int:
-    """Epochs in all: timm adds the cool-down to the cosine schedule only."""
-    cooldown = recipe.get("cooldown_epochs") or 0
-    return recipe["epochs"] + (cooldown if recipe["schedule"]["name"] == "cosine" else 0)
+    """Epochs in all, with a warm-up that is prefixed.
+
+    timm adds the cool-down to the cosine schedule only.
+    """
+    schedule = recipe["schedule"]
+    cooldown = (recipe.get("cooldown_epochs") or 0) if schedule["name"] == "cosine" else 0
+    return recipe["epochs"] + cooldown + math.ceil(_prefix(schedule))
+
+
+def _prefix(schedule: dict) -> float:
+    """Epochs of warm-up that come before those of the schedule."""
+    return (schedule.get("warmup_epochs") or 0) if schedule.get("warmup_prefix") else 0
 
 
 def schedule_time(recipe: dict, step: int, steps_per_epoch: int) -> float:
@@ -39,6 +48,7 @@ def learning_rate(recipe: dict, time: float) -> float:
     if time < warmup:
         start = schedule.get("warmup_lr") or 0.0
         return start + time * (peak - start) / warmup
+    time -= _prefix(schedule)
     if schedule["name"] == "cosine":
         low = schedule.get("min_lr") or 0.0
         if time >= recipe["epochs"]:
@@ -51,8 +61,10 @@ def _decays(schedule: dict, time: float) -> int:
     if schedule["name"] == "step":
         return int(time // schedule["decay_epochs"])
     if schedule["name"] == "multistep":
-        # timm applies a milestone m in epoch m - 1 (it compares with t + 1).
-        return bisect.bisect_right(sorted(schedule["decay_epochs"]), int(time) + 1)
+        # timm compares with t + 1: with one value an epoch, milestone m counts from epoch m - 1 on.
+        # With one value a step it counts from m itself, one step later than timm's.
+        early = 0 if schedule.get("per") == "step" else 1
+        return bisect.bisect_right(sorted(schedule["decay_epochs"]), time + early)
     raise unknown_name(
         "schedule", schedule["name"], ("cosine", "step", "multistep"), "recipe.schedule.name"
     )

@@ -10,10 +10,13 @@ from typing import BinaryIO
 
 import torch
 
+from robustvit.core.disk import needs_space
 from robustvit.core.files import atomic_path
 
 GENERATIONS = 2
 DIGEST_BYTES = 32
+LOCK = "lock"
+DAMAGED = ".damaged"
 
 
 class CorruptState(Exception):
@@ -34,14 +37,15 @@ class StateFolder:
         return sorted(self.folder.glob("state-*.pt"), reverse=True)
 
     def save(self, step: int, state: dict) -> Path:
-        """Write the state after `step` steps; drop all but the two newest generations."""
+        """Write the state after `step` steps; drop all but the two newest generations.
+
+        Raises:
+            NoSpace: if the disk is full; the states before are kept.
+        """
         path = self.folder / f"state-{step:012d}.pt"
-        with atomic_path(path) as temporary, open(temporary, "wb") as handle:
-            handle.write(bytes(DIGEST_BYTES))
-            writer = _HashingWriter(handle)
-            torch.save(state, writer)
-            handle.seek(0)
-            handle.write(writer.digest())
+        told = needs_space(self.folder, "the resumable state", self._kept())
+        with told, atomic_path(path) as temporary:
+            _write(temporary, state)
         for old in self.generations()[GENERATIONS:]:
             old.unlink(missing_ok=True)
         return path
@@ -49,26 +53,46 @@ class StateFolder:
     def load(self) -> dict | None:
         """Read the newest state that is whole; None if there is none.
 
-        A damaged file is passed over with a warning, and removed.
+        A damaged file is passed over with a warning and renamed to `….damaged`. If none is whole
+        the training starts anew: nothing is left to go on from, and a run of many jobs should not
+        wait for a person who could only say the same.
         """
-        for path in self.generations():
+        found = self.generations()
+        for path, before in zip(found, [*found, None][1:], strict=True):
             try:
                 return _read(path)
             except CorruptState as error:
-                print(f"warning: {error}; going back to the state before it", file=sys.stderr)
-                path.unlink(missing_ok=True)
+                path.rename(path.with_suffix(DAMAGED))
+                then = f"going back to {before.name}" if before else "starting anew"
+                print(f"warning: {error}; {then}", file=sys.stderr, flush=True)
         return None
 
+    def _kept(self) -> str:
+        kept = self.generations()
+        return f"The last good state, {kept[0].name}, is kept." if kept else ""
+
     def clear(self) -> None:
-        """Remove all states: the training is finished and its results are written."""
-        for path in self.generations():
-            path.unlink(missing_ok=True)
-        self.remove_temporary()
+        """Remove all but the lock: the training is finished and its results are written.
+
+        The states go first: a training that is stopped here starts anew and not in the middle.
+        """
+        for path in [*self.generations(), *self.folder.iterdir()]:
+            if path.name != LOCK:
+                path.unlink(missing_ok=True)
 
     def remove_temporary(self) -> None:
         """Remove what a process that was killed while it wrote has left behind."""
         for path in self.folder.glob(".state-*.pt*"):
             path.unlink(missing_ok=True)
+
+
+def _write(path: Path, state: dict) -> None:
+    with open(path, "wb") as handle:
+        handle.write(bytes(DIGEST_BYTES))
+        writer = _HashingWriter(handle)
+        torch.save(state, writer)
+        handle.seek(0)
+        handle.write(writer.digest())
 
 
 def _read(path: Path) -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
@@ -54,6 +55,14 @@ class Tallies:
     def examples(self) -> float:
         """Examples counted so far."""
         return self.sums["examples"].item() if "examples" in self.sums else 0.0
+
+    def reduced(self, total: Callable[[Tensor], Tensor]) -> Tallies:
+        """These tallies over all processes; `total` sums a tensor over them."""
+        if not self.sums:
+            return self
+        names = sorted(self.sums)
+        sums = total(torch.stack([self.sums[name] for name in names]))
+        return Tallies(dict(zip(names, sums, strict=True)), self.seconds)
 
     def state(self) -> dict:
         """Everything that a resumed run needs, as tensors and numbers."""

@@ -59,6 +59,72 @@ CASES = {
         ["models.xcit_demo_p8.family", 'Did you mean "xcit"?'],
     ),
     "unknown loss": ("recipes/light/loss/name", "trade", ["recipes.light.loss", '"trades"']),
+    "unknown loss of an experiment": (
+        f"{LIGHT}/overrides",
+        {"loss": {"name": "trade"}},
+        ["experiments.demo_light.overrides.loss", '"trades"'],
+    ),
+    "misspelt monitoring": (
+        "monitoring/tensorbord",
+        True,
+        ["monitoring.tensorbord: unknown key", 'Did you mean "tensorboard"?'],
+    ),
+    "rows without steps between them": ("monitoring/every_steps", 0, ["monitoring.every_steps"]),
+    "W&B without a project": (
+        "monitoring/wandb",
+        {"entity": "my-team"},
+        ["monitoring.wandb", "'project' is a required property"],
+    ),
+    "unknown optimiser": (
+        "recipes/light/optimizer/name",
+        "adamww",
+        ["recipes.light.optimizer.name", 'Did you mean "adamw"?'],
+    ),
+    "steps of a schedule without their epochs": (
+        "recipes/light/schedule/name",
+        "multistep",
+        ["recipes.light.schedule.decay_epochs", "[30, 60, 90]"],
+    ),
+    "attack that cannot train": (
+        "recipes/light/attack/name",
+        "autoattack",
+        ["recipes.light.attack.name", "fgsm, pgd"],
+    ),
+    "fgsm of several steps": (
+        f"{LIGHT}/overrides",
+        {"attack": {"name": "fgsm", "steps": 10}},
+        ["experiments.demo_light.overrides.attack.steps", "takes 1 step, not 10"],
+    ),
+    "target of TRADES": (
+        "recipes/finetune_cifar/attack/targeted",
+        True,
+        ["recipes.finetune_cifar.attack.targeted", "the loss adversarial"],
+    ),
+    "misspelt section of RandAugment": (
+        "recipes/canonical/augmentation/randaugment",
+        "rand-m9-std0.5",
+        ["recipes.canonical.augmentation.randaugment", "rand-m9-mstd0.5-inc1"],
+    ),
+    "option of a loss with the name of a key": (
+        "recipes/light/loss/options",
+        {"beta": 5.0},
+        ["recipes.light.loss.options", "beta"],
+    ),
+    "layers that learn faster below": (
+        "recipes/light/optimizer/layer_decay",
+        1.5,
+        ["recipes.light.optimizer.layer_decay", "1.5"],
+    ),
+    "unknown source": (
+        "datasets/cifar10/source",
+        "cifar01",
+        ["datasets.cifar10.source", '"cifar10"'],
+    ),
+    "unknown kind of table": (
+        "tables/table5/kind",
+        "evaluations",
+        ["tables.table5.kind", 'Did you mean "evaluation"?'],
+    ),
     "unknown experiment of a figure": (
         "figures/demo_ablation/options/experiments",
         ["demo_lihgt"],
@@ -98,12 +164,17 @@ CASES = {
     "radius beyond the pixel range": (
         f"{LIGHT}/threat",
         {"norm": "linf", "epsilon_255": 300},
-        ["experiments.demo_light.threat", "300", "255"],
+        ["experiments.demo_light.threat.epsilon_255: 300", "the pixel range, 255"],
     ),
     "radius in pixel units": (
         f"{LIGHT}/threat",
         {"norm": "linf", "epsilon_255": 0.0314},
         ["experiments.demo_light.threat.epsilon_255", "write 8.01", "1/255"],
+    ),
+    "L2 radius in pixel units": (
+        f"{LIGHT}/threat",
+        {"norm": "l2", "epsilon_255": 0.5},
+        ["experiments.demo_light.threat.epsilon_255", "L2", "write 127.5"],
     ),
     "adversarial recipe without a threat": (
         f"{LIGHT}/threat",
@@ -131,6 +202,11 @@ CASES = {
         f"{LIGHT}/synthetic",
         {"dataset": "cifar_ddpm", "ratio": 50},
         ["experiments.demo_light.synthetic", "50"],
+    ),
+    "synthetic images of other classes": (
+        f"{LIGHT}/synthetic",
+        {"dataset": "cifar_ddpm", "ratio": 0.5},
+        ["experiments.demo_light.synthetic.dataset", "10 classes", "demo_imagenet4 has 4"],
     ),
     "unknown set between epochs": (
         f"{LIGHT}/monitor_dataset",
@@ -201,6 +277,12 @@ def check_everything(config):
 
     for name in config["experiments"]:
         specs.model_spec(config, name)
+
+
+def test_an_l2_radius_may_be_larger_than_the_pixel_range(demo):
+    threat = {"norm": "l2", "epsilon_255": 765}  # ε = 3, usual on ImageNet
+    demo["experiments"]["demo_light"]["threat"] = threat
+    assert resolve(demo)["experiments"]["demo_light"]["eval_threat"] == threat
 
 
 def test_experiment_that_starts_from_itself(demo):

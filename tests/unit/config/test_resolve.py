@@ -46,6 +46,15 @@ def test_follow_thesis_changes_only_what_the_thesis_says(demo):
     ]
 
 
+def test_what_is_shown_meanwhile_repeats_no_training(demo, stand_in):
+    wished = {"every_steps": 7, "tensorboard": False, "wandb": {"project": "p"}}
+    before, after = resolve(demo), resolve({**demo, "monitoring": wished})
+    assert before["monitoring"] == {"every_steps": 50, "tensorboard": True, "wandb": None}
+    assert after["monitoring"] == wished
+    one, other = (specs.train_spec(config, "demo_light", stand_in) for config in (before, after))
+    assert one == other
+
+
 def test_sweep_makes_every_combination(demo):
     demo["sweeps"]["decay"] = {
         "experiment": demo["experiments"]["demo_light"],

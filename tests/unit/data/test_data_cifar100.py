@@ -8,7 +8,7 @@ import pytest
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
-from robustvit.data.sources import cifar100, cifar_ddpm
+from robustvit.data.sources import cifar100
 from robustvit.data.tar_writing import add_bytes, open_tgz
 
 
@@ -48,8 +48,3 @@ def test_an_archive_that_holds_code_is_refused(tmp_path):
         add_bytes(tar, "cifar-100-python/train", pickle.dumps({b"data": io.StringIO("x")}))
     with pytest.raises(UserError, match="cannot be read"):
         cifar100.read_archive(path)
-
-
-def test_synthetic_images_that_are_nowhere_are_asked_for(tmp_path):
-    with pytest.raises(UserError, match=r"cifar_ddpm_images\.npy.*mirror/cifar_ddpm/"):
-        cifar_ddpm.fetch([str(tmp_path)], tmp_path)

@@ -21,6 +21,7 @@ from robustvit.data.imagenet_labels import (
     validation_synset,
     validation_synsets,
 )
+from robustvit.data.index import Names, names_file
 
 IMAGENET100_SHA256 = "e719eb562ea7d8331e44682ee7020410d7748a6c715bbc8aff61f678685677eb"
 # Of the file names in the order of the list, taken from the released code's own copy of it.
@@ -146,8 +147,9 @@ def test_caltechs_rule_draws_thirty_of_each_class_with_seed_1234():
 def test_the_manifest_tells_which_images_are_in_a_split(stand_in, build):
     """So that the split of a complete archive can be compared between machines."""
     manifest = read_json(build("caltech101", stand_in("caltech101")))
-    index = np.load(build("caltech101", stand_in("caltech101")).parent / "index_train.npz")
-    assert manifest["splits"]["train"]["ids_sha256"] == sha256(sorted(index["ids"]))
+    folder = build("caltech101", stand_in("caltech101")).parent
+    ids = Names(names_file(folder, "train"))
+    assert manifest["splits"]["train"]["ids_sha256"] == sha256(sorted(ids))
     assert manifest["splits"]["train"]["ids_sha256"] != manifest["splits"]["test"]["ids_sha256"]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import multiprocessing
 import pickle
 import subprocess
@@ -12,7 +13,7 @@ import pytest
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json, write_json
-from robustvit.data import reading, shards
+from robustvit.data import index, reading, shards
 from robustvit.data.reading import TfdsImages, decode_image
 from robustvit.data.records import parse_record
 
@@ -80,6 +81,39 @@ def test_workers_read_what_the_parent_reads(flowers, read_spec, method, monkeypa
     expected = data.encoded([0, 7])
     with multiprocessing.get_context(method).Pool(1) as pool:
         assert pool.apply(data.encoded, ([0, 7],)) == expected
+
+
+def test_ids_and_labels_stay_on_the_disk(flowers, read_spec):
+    data = TfdsImages(flowers, read_spec("test"))
+    assert isinstance(data.labels.base, np.memmap)
+    assert isinstance(data.ids._bytes(), np.memmap)
+    assert data.ids[1:3] == [data.ids[1], data.ids[2]]
+    assert data.ids.index(data.ids[5]) == 5
+    assert len(pickle.dumps(data)) < 3000
+    copy = pickle.loads(pickle.dumps(data))
+    assert copy.ids == data.ids
+    assert copy.labels.tolist() == data.labels.tolist()
+
+
+def test_the_index_is_the_same_however_it_is_collected(tmp_path, monkeypatch):
+    names = [f"é/{number * 37 % 100}" for number in range(100)]
+    described = []
+    for chunk in (7, 100, 1000):
+        monkeypatch.setattr(index, "CHUNK", chunk)
+        writer = index.IndexWriter()
+        for place, name in enumerate(names):
+            writer.add(name, place % 3)
+        described.append(writer.describe(4))
+        writer.write(tmp_path, "train")
+        assert index.Names(index.names_file(tmp_path, "train")) == names
+        assert index.map_labels(tmp_path, "train").tolist() == [n % 3 for n in range(100)]
+    assert described[0] == described[1] == described[2]
+    lines = "\n".join(sorted(names)).encode()
+    assert described[0]["ids_sha256"] == hashlib.sha256(lines).hexdigest()
+    assert described[0]["class_counts"] == [34, 33, 33, 0]
+    writer.add(names[3], 0)
+    with pytest.raises(UserError, match=f"{names[3]}: this image is in the archive more than once"):
+        writer.describe(4)
 
 
 def test_wrong_specs_are_explained(flowers, read_spec):

@@ -172,6 +172,39 @@ def test_randaugment_survives_the_largest_magnitude():
     apply_seeded_batch(transform, [photograph()] * 200, range(200))
 
 
+@pytest.mark.parametrize(
+    ("text", "operations", "layers", "magnitude"),
+    [
+        ("rand-m9-mstd0.5-inc1", 15, 2, 9),
+        ("rand-m7-n3-p0.9", 15, 3, 7),
+        ("rand-mstd101-p1.0", 15, 2, 10),
+        ("rand-m15-mmax30-inc1-p1.0", 15, 2, 15),
+        ("rand-m9-tweights", 15, 2, 9),
+        ("rand-m9-n4-t3a-p1.0", 3, 4, 9),
+        ("rand-m5-t3aw-p1.0", 14, 2, 5),
+    ],
+)
+def test_randaugment_takes_timms_strings(text, operations, layers, magnitude):
+    transform = train_transform(OPTIONS | {"randaugment": text, "hflip": 0.0}, 32)
+    timms = transform.randaugment.transform
+    assert (len(timms.ops), timms.num_layers) == (operations, layers)
+    assert {operation.magnitude for operation in timms.ops} == {magnitude}
+    state = random.getstate(), np.random.get_state()[1].copy()
+    images = [photograph(seed=i) for i in range(8)]
+    batch = apply_seeded_batch(transform, images, range(8))
+    plain = apply_seeded_batch(train_transform(OPTIONS | {"hflip": 0.0}, 32), images, range(8))
+    assert not torch.equal(batch, plain)
+    assert torch.equal(apply_seeded(transform, images[5], 5), batch[5])
+    assert random.getstate() == state[0]
+    assert (np.random.get_state()[1] == state[1]).all()
+
+
+@pytest.mark.parametrize("text", ["rand-x9", "augmix-m3"])
+def test_randaugment_strings_that_timm_does_not_understand(text):
+    with pytest.raises(UserError, match=r"augmentation\.randaugment.*Example"):
+        train_transform(OPTIONS | {"randaugment": text}, 32)
+
+
 @pytest.mark.parametrize("key", ["crop", "interpolation"])
 def test_unknown_names_are_explained(key):
     with pytest.raises(UserError, match=f'unknown {key} "cubic"'):

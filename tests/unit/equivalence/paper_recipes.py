@@ -5,6 +5,9 @@ from __future__ import annotations
 import copy
 from types import SimpleNamespace
 
+import torch
+
+from robustvit.training.devices import Device
 from robustvit.training.plan import Plan
 
 XCIT_S12 = {
@@ -126,10 +129,12 @@ def plan_of(recipe: dict, epsilon_255: float = 4, **model: object) -> Plan:
         "threat": {"norm": "linf", "epsilon_255": epsilon_255},
     }
     data = SimpleNamespace(
-        train_indices=range(10 * recipe["batch_size"]), evaluation=None, evaluation_indices=[]
+        train_indices=range(10 * recipe["batch_size"]),
+        evaluation=None,
+        evaluation_indices=[],
+        synthetic=None,
     )
-    device = SimpleNamespace(put=None, end_step=None)
-    return Plan(spec, data, device)
+    return Plan(spec, data, Device(torch.device("cpu")))
 
 
 def with_attack(recipe: dict, **changes: object) -> dict:

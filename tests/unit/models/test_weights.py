@@ -6,7 +6,9 @@ import argparse
 import pickle
 import subprocess
 import sys
+from collections import OrderedDict
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -116,13 +118,44 @@ def test_learned_positions_are_interpolated(tmp_path):
     assert model.pos_embed.shape[1] == 36 + 1
 
 
-def test_released_checkpoints_are_read_without_running_code(tmp_path):
-    path, model = tmp_path / "best.pth.tar", xcit(1)
-    state = {f"module.{name}": value for name, value in model.state_dict().items()}
-    torch.save({"epoch": 3, "model": state, "args": argparse.Namespace(lr=1)}, path)
+def checkpoint(layout: str, model: nn.Module, averaged: nn.Module | None) -> dict:
+    """What timm's trainer saves, or the one for TPUs that the released code builds on."""
+    weights = {f"module.{name}": value for name, value in model.state_dict().items()}
+    average = averaged.state_dict() if averaged else None
+    optimizer = torch.optim.AdamW(model.parameters()).state_dict()
+    arguments = argparse.Namespace(lr=1e-3, model="xcit", mean=(0.5,), data_dir=None)
+    if layout == "timm":
+        state = {"epoch": 3, "arch": "xcit", "state_dict": weights, "optimizer": optimizer}
+        state |= {"version": 2, "args": arguments, "amp_scaler": {}, "metric": np.float64(41.8)}
+        return state | ({"state_dict_ema": average} if averaged else {})
+    counts = {"epoch": 109, "step_count": 9, "step_count_global": 99}
+    settings = {"train_cfg": {"num_epochs": 110, "accumulate_steps": 0}, "args": arguments}
+    metrics = {"metrics": OrderedDict(robust_top1=np.float32(41.8)), "version": 2, "arch": "xcit"}
+    weights = OrderedDict(model.state_dict())
+    return counts | settings | metrics | {
+        "model": weights, "model_ema": average, "optimizer": optimizer,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+@pytest.mark.parametrize("layout", ["timm", "tpu"])
+def test_released_checkpoints_are_read_without_running_code(tmp_path, layout, averaged):
+    path, model, average = tmp_path / "best.pth.tar", xcit(1), xcit(3)
+    torch.save(checkpoint(layout, model, average if averaged else None), path)
     other = xcit(2)
     load_weights(other, path)
-    assert torch.equal(other.head.weight, model.head.weight)
+    expected = average if averaged else model
+    for name, value in expected.state_dict().items():
+        assert torch.equal(other.state_dict()[name], value), name
+
+
+def test_scores_pickled_by_an_old_numpy_are_read(tmp_path):
+    path, model = tmp_path / "best.pth.tar", xcit(1)
+    torch.save(checkpoint("timm", model, None), path, _use_new_zipfile_serialization=False)
+    content = path.read_bytes()
+    assert b"numpy._core.multiarray" in content
+    path.write_bytes(content.replace(b"cnumpy._core.multiarray", b"cnumpy.core.multiarray"))
+    load_weights(xcit(2), path)
 
 
 class Payload:
@@ -137,6 +170,9 @@ def test_a_pickle_with_code_is_refused(tmp_path):
     torch.save({"model": {}, "extra": Payload()}, path)
     with pytest.raises(UserError, match="could run code"):
         read_state(path)
+    torch.save(checkpoint("timm", xcit(), None) | {"args": Payload()}, path)
+    with pytest.raises(UserError, match="could run code"):
+        load_weights(xcit(), path)
     path.write_bytes(pickle.dumps(Payload(), protocol=2))
     with pytest.raises(UserError, match=r"could run code|not a readable"):
         read_state(path)

@@ -119,11 +119,12 @@ def write_evaluations(root: Path) -> None:
 def write_trainings(root: Path, epochs: int = 12) -> None:
     """Write curves that rise and a config with provenance."""
     for index, name in enumerate(EXPERIMENTS):
-        lines = ["epoch,lr,train_loss,eval_clean_top1,eval_robust_top1"]
+        lines = ["epoch,lr,epsilon_255,train_loss,eval_clean_top1,eval_robust_top1"]
         for epoch in range(epochs):
             rise = 1 - np.exp(-(epoch + 1) / 4)
             robust = "" if name == "demo_standard" else f"{0.45 * rise - 0.04 * index:.4f}"
-            lines.append(f"{epoch},0.001,{1.4 - rise:.4f},{0.8 * rise - 0.05 * index:.4f},{robust}")
+            clean = 0.8 * rise - 0.05 * index
+            lines.append(f"{epoch},0.001,4.0,{1.4 - rise:.4f},{clean:.4f},{robust}")
         write(root / f"train/{name}/metrics.csv", "\n".join(lines) + "\n")
         write(root / f"train/{name}/config.yaml", {"experiment": name, "provenance": PROVENANCE})
 

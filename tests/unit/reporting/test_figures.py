@@ -187,10 +187,12 @@ def test_bars_without_any_evaluation_are_an_error(tmp_path):
 
 
 def test_curves_hold_percentages_of_both_kinds(full_root):
-    clean, robust = drawn("learning_curves", full_root).axes
+    clean, robust, rate, radius = drawn("learning_curves", full_root).axes
     assert [len(line.get_xdata()) for line in clean.lines] == [12] * 4
     assert [len(line.get_xdata()) for line in robust.lines] == [12, 12, 0, 12]
     assert clean.lines[0].get_ydata()[-1] == pytest.approx(100 * 0.8 * (1 - np.exp(-3)), abs=0.01)
+    for schedule in (rate, radius):
+        assert [len(line.get_xdata()) for line in schedule.lines] == [12] * 4
 
 
 def test_rule_graph_leaves_out_what_is_implied(full_root, tmp_path):
@@ -236,6 +238,20 @@ def test_bars_mark_a_failed_check(full_root, tmp_path):
     make_figure(SPECS["ablation_bars"], full_root, tmp_path / "bars")
     alt = json.loads((tmp_path / "bars.json").read_text())["alt"]
     assert "34.4 % (a safety check failed)" in alt
+
+
+def test_bars_mark_what_was_chosen_on_evaluation_images(full_root, tmp_path):
+    assert not any("‡" in text for text, _ in texts_of(drawn("ablation_bars", full_root)))
+    rows = [dict(row) for row in SPECS["ablation_bars"]["options"]["rows"]]
+    rows[1]["chosen_on_test"] = True
+    texts = [text for text, _ in texts_of(drawn("ablation_bars", full_root, rows=rows))]
+    assert "34.4†‡" in texts
+    assert sum(text.endswith("‡") for text in texts) == 2
+    assert any("‡ of the epoch that did best on evaluation images" in text for text in texts)
+    spec = SPECS["ablation_bars"] | {"options": {"rows": rows}}
+    make_figure(spec, full_root, tmp_path / "bars")
+    alt = json.loads((tmp_path / "bars.json").read_text())["alt"]
+    assert "34.4 % (a safety check failed) (epoch chosen on evaluation images)" in alt
 
 
 def test_files_that_figures_read():

@@ -9,6 +9,7 @@ import synthetic_specs as specs
 from robustvit.core.errors import UserError
 from robustvit.core.files import write_json
 from robustvit.reporting.display import build_display
+from robustvit.reporting.display_tables import display_table
 from robustvit.reporting.figure import make_figure
 from robustvit.reporting.formatting import flatten, percent, sentence_list, setting, threat_text
 from robustvit.reporting.report import render_report
@@ -212,13 +213,36 @@ def test_says_which_epoch_was_picked_on_the_evaluation_images(root, published):
     spec = specs.report_spec()
     light = spec["experiments"]["demo_light"]
     spec["experiments"]["demo_light"] = light | {"recipe": light["recipe"] | {"selection": "test"}}
-    note = display_of(root, published, spec=spec)["tables"][0]["notes"][-1]
+    display = display_of(root, published, spec=spec)
+    table = display["tables"][0]
+    note = table["notes"][-1]
     assert note.startswith(
-        "The weights of “XCiT-demo, light recipe” are those of the epoch that did"
+        "‡ The weights of “XCiT-demo, light recipe” are those of the epoch that did best on the "
+        "evaluation split itself"
     )
+    marked = [[cell["main"].endswith(" ‡") for cell in row["cells"]] for row in table["rows"]]
+    assert all(marked[0]) and not any(map(any, marked[1:]))
+    semantics = build_table(specs.semantics_table_spec(), Results(root), published)
+    shown = display_table(semantics, spec)
+    assert not any("‡" in cell["main"] for row in shown["rows"] for cell in row["cells"])
+    recipes = [row["recipe"] for row in display["experiments"]]
+    assert recipes[0].endswith("; best epoch on evaluation images ‡")
+    assert recipes[1].endswith("; last epoch")
+    assert sum("selection: test" in sentence for sentence in display["abstract"]) == 1
+    spec["experiments"]["demo_light"] |= {"monitor_dataset": "imagenet_demo", "eval_dataset": "x"}
+    note = display_of(root, published, spec=spec)["tables"][0]["notes"][-1]
+    assert "best on the evaluation split of ImageNet, 4 classes (selection: test)" in note
     spec["experiments"]["demo_cifar"] |= {"recipe": None, "weights": {"experiment": "demo_light"}}
     note = display_of(root, published, spec=spec)["tables"][0]["notes"][-1]
     assert "“XCiT-demo, light recipe” and “XCiT-demo, fine-tuned" in note
+
+
+def test_says_which_share_of_the_images_was_synthetic(root, published):
+    spec = specs.report_spec()
+    spec["datasets"]["drawn"] = {"label": "CIFAR-10, synthetic", "eval_split": "train"}
+    spec["experiments"]["demo_cifar"] |= {"synthetic": {"dataset": "drawn", "ratio": 0.5}}
+    shown = {row["dataset"] for row in display_of(root, published, spec=spec)["experiments"]}
+    assert shown == {"ImageNet, 4 classes", "CIFAR-10; 50% of each batch: CIFAR-10, synthetic"}
 
 
 def test_verdicts_are_printed_where_the_comparison_is_direct(root, published):

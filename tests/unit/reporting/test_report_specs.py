@@ -82,6 +82,15 @@ def test_rows_say_which_protocols_are_asked_for(demo):
     assert "eval/demo_light_list/autoattack.json" not in files
 
 
+def test_figures_know_whose_weights_were_chosen_on_evaluation_images(demo):
+    paper = resolve(read("workflow_config.yaml"))
+    assert all(
+        row["chosen_on_test"] for row in reports.figure_options(paper, "recipe_steps")["rows"]
+    )
+    rows = reports.figure_options(demo, "demo_ablation")["rows"]
+    assert not any(row["chosen_on_test"] for row in rows)
+
+
 def test_figures_ask_only_for_what_is_evaluated():
     config = copy.deepcopy(DEMO)
     config["experiments"]["demo_standard"]["evaluate"] = ["clean"]

@@ -29,12 +29,20 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_colours(tmp_path_factory.mktemp("colours") / "colours")
 
 
+@pytest.fixture(scope="session")
+def drawn(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Manifest of synthetic images that go with the tiny data set; there are more of them."""
+    return write_colours(tmp_path_factory.mktemp("drawn") / "drawn", train=200, seed=1)
+
+
 @pytest.fixture
-def make_plan(colours: Path) -> Callable[..., Plan]:
+def make_plan(colours: Path, drawn: Path) -> Callable[..., Plan]:
     """Build a plan from a spec."""
 
     def build(spec: dict, workers: int = 0) -> Plan:
-        return Plan(spec, open_data(spec, colours, colours), open_device("cpu", 1), workers)
+        synthetic = drawn if spec.get("synthetic") else None
+        data = open_data(spec, colours, colours, synthetic)
+        return Plan(spec, data, open_device("cpu", 1), workers)
 
     return build
 

@@ -8,14 +8,19 @@ import signal
 
 import pytest
 import torch
-from training_samples import train_spec
+from training_samples import synthetic, train_spec
 
 from robustvit.core.errors import UserError
+from robustvit.data.reading import TfdsImages
 from robustvit.models.normalization import inner_model
 from robustvit.training import engine
+from robustvit.training.datasets import open_data
+from robustvit.training.devices import open_device
 from robustvit.training.engine import Diverged, Trainer
 from robustvit.training.interruption import Interrupted
+from robustvit.training.job import hash_inputs
 from robustvit.training.outputs import select_epoch
+from robustvit.training.plan import Plan
 from robustvit.training.state import StateFolder
 
 VARIANTS = {
@@ -28,6 +33,7 @@ VARIANTS = {
         clip_grad_norm=1.0,
         augmentation={"mixup": 0.8, "cutmix": 1.0, "randaugment": "rand-m9-mstd0.5-inc1"},
     ),
+    "synthetic_repeated": train_spec(augmentation={"repeats": 2}) | synthetic(),
     "best_accumulated_sgd": train_spec(
         selection="test", accumulation=2, optimizer={"name": "sgd", "lr": 0.01}
     ),
@@ -145,8 +151,10 @@ def test_weights_that_are_not_finite_are_never_saved(make_plan, tmp_path):
         trainer.save()
 
 
-def test_data_workers_do_not_change_the_result(train):
-    spec = train_spec(epochs=1, evaluate_examples=8)
+@pytest.mark.parametrize("mixture", [{}, synthetic(0.25)], ids=["real", "mixed"])
+def test_data_workers_do_not_change_the_result(train, mixture):
+    repeats = 3 if mixture else 1
+    spec = train_spec(epochs=1, evaluate_examples=8, augmentation={"repeats": repeats}) | mixture
     assert_same(weights(train(spec)), weights(train(spec, workers=2)))
 
 
@@ -220,17 +228,47 @@ def test_the_holdout_is_never_trained_on(make_plan):
     assert list(other.data.evaluation_indices) == list(data.evaluation_indices)
 
 
+def test_a_holdout_never_opens_the_test_set(colours, drawn, tmp_path, monkeypatch):
+    spec = train_spec(selection="holdout", holdout_fraction=0.25, epochs=1) | synthetic()
+    opened = []
+    real = TfdsImages.__init__
+
+    def watched(self, manifest, read):
+        opened.append((manifest, read["split"]))
+        real(self, manifest, read)
+
+    monkeypatch.setattr(TfdsImages, "__init__", watched)
+    missing = tmp_path / "missing" / "manifest.json"
+    data = open_data(spec, colours, missing, drawn)
+    assert opened == [(colours, "train"), (drawn, "train")]
+    run = Trainer(Plan(spec, data, open_device("cpu", 1)), StateFolder(tmp_path / "run")).train()
+    assert run.rows[0]["eval_split"] == "holdout"
+    inputs = hash_inputs(spec, colours, missing, None, drawn)
+    assert inputs["evaluation"] is None
+    assert inputs["synthetic"] != inputs["train"]
+    assert hash_inputs(train_spec(), colours, colours, None)["evaluation"] == inputs["train"]
+
+
+@pytest.mark.parametrize("selection", ["last", "holdout"])
+def test_only_selection_by_accuracy_keeps_a_best_epoch(selection, train):
+    run = train(train_spec(selection=selection, holdout_fraction=0.25))
+    assert (run.best is None) == (selection == "last")
+
+
 @pytest.mark.parametrize(
     ("recipe", "message"),
     [
         ({"batch_size": 65}, "recipe.batch_size 65"),
-        ({"accumulation": 3}, "recipe.accumulation 3"),
+        ({"accumulation": 3}, "3 parts by recipe.accumulation"),
         ({"selection": "holdout"}, "recipe.holdout_fraction"),
         ({"selection": "best"}, "recipe.selection"),
         ({"loss": {"name": "trade"}}, 'Did you mean "trades"'),
         ({"precision": "fp8"}, "recipe.precision"),
         ({"batch_size": 15, "augmentation": {"mixup": 0.8}}, "even batch"),
-        ({"optimizer": {"name": "adam"}}, "recipe.optimizer.name"),
+        ({"optimizer": {"name": "adamm"}}, 'recipe.optimizer.name.*Did you mean "adam'),
+        ({"attack": {"name": "fgsm", "steps": 2}}, "recipe.attack.steps"),
+        ({"attack": {"targeted": True}, "loss": {"name": "trades"}}, "recipe.attack.targeted"),
+        ({"augmentation": {"randaugment": "rand-x9"}}, "augmentation.randaugment"),
     ],
 )
 def test_wrong_recipes_are_answered_with_the_key(recipe, message, train):

@@ -11,7 +11,7 @@ from training_samples import RECIPE
 
 from robustvit.training.ema import AveragedModel
 from robustvit.training.mixing import build_mixing, mix
-from robustvit.training.sampling import BatchSchedule
+from robustvit.training.sampling import REAL, BatchSchedule
 
 
 def _keys(**options: object) -> list:
@@ -22,10 +22,9 @@ def test_an_epoch_is_a_permutation_without_the_last_incomplete_batch():
     batches = _keys()
     assert len(batches) == 9
     for epoch in range(3):
-        used = [index for batch in batches[3 * epoch : 3 * epoch + 3] for _, index in batch]
-        assert {number for batch in batches[3 * epoch : 3 * epoch + 3] for number, _ in batch} == {
-            epoch
-        }
+        keys = [key for batch in batches[3 * epoch : 3 * epoch + 3] for key in batch]
+        used = [key.index for key in keys]
+        assert {(key.epoch, key.copy, key.source) for key in keys} == {(epoch, 0, REAL)}
         assert len(set(used)) == 18
         assert set(used) <= set(range(10, 30))
     assert batches[:3] != batches[3:6]

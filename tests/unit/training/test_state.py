@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import csv
+import errno
+import io
+import os
 import subprocess
 import sys
 
 import pytest
 import torch
 
+from robustvit.core.disk import NoSpace
 from robustvit.core.errors import UserError
+from robustvit.training import state
 from robustvit.training.lock import exclusive_lock
 from robustvit.training.metrics import COLUMNS, write_metrics
 from robustvit.training.state import StateFolder
@@ -46,22 +51,49 @@ def test_a_damaged_state_falls_back_to_the_one_before(tmp_path, capsys, damage):
         content[len(content) // 2] ^= 1
     newest.write_bytes({"truncated": content[:200], "flipped": content, "empty": b""}[damage])
     assert states.load()["step"] == 1
-    assert "state-000000000002.pt is damaged" in capsys.readouterr().err
-    assert len(states.generations()) == 1
+    warning = capsys.readouterr().err
+    assert "state-000000000002.pt is damaged" in warning
+    assert "going back to state-000000000001.pt" in warning
+    assert [path.name for path in states.generations()] == ["state-000000000001.pt"]
+    assert newest.with_suffix(".damaged").exists()
 
 
-def test_a_failed_write_keeps_the_old_states(tmp_path, monkeypatch):
+def test_without_any_whole_state_a_training_starts_anew_and_says_so(tmp_path, capsys):
+    states = StateFolder(tmp_path)
+    for step in (1, 2):
+        states.save(step, {"step": step}).write_bytes(b"x" * 100)
+    assert states.load() is None
+    assert "state-000000000001.pt is damaged (100 bytes); starting anew" in capsys.readouterr().err
+    states.save(1, {"step": 1})
+    assert states.load()["step"] == 1
+    states.clear()
+    assert list(tmp_path.iterdir()) == []
+
+
+class FullDisk(io.FileIO):
+    """A file on a disk that has room for so many bytes only."""
+
+    room = 1000
+
+    def write(self, content: bytes) -> int:
+        if self.tell() + len(content) > self.room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return super().write(content)
+
+
+@pytest.mark.parametrize("room", [0, 100, 1000, 4000])
+def test_a_full_disk_keeps_the_old_states(tmp_path, monkeypatch, room):
     states = StateFolder(tmp_path)
     states.save(1, {"step": 1})
-
-    def full_disk(*arguments: object) -> None:
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(torch, "save", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        states.save(2, {"step": 2})
+    monkeypatch.setattr(FullDisk, "room", room)
+    monkeypatch.setattr(state, "open", FullDisk, raising=False)
+    with pytest.raises(NoSpace) as caught:
+        states.save(2, {"step": 2, "weights": torch.zeros(1000)})
+    for text in ("no space left", str(tmp_path), "MB free", "state-000000000001.pt, is kept"):
+        assert text in str(caught.value)
+    monkeypatch.undo()
+    assert [path.name for path in tmp_path.iterdir()] == ["state-000000000001.pt"]
     assert states.load()["step"] == 1
-    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_a_second_process_is_refused_and_a_dead_ones_lock_is_taken_over(tmp_path):

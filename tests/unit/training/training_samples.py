@@ -26,11 +26,11 @@ def _image(label: int, rng: np.random.Generator) -> bytes:
     return target.getvalue()
 
 
-def write_colours(folder: Path, train: int = 64, test: int = 32) -> Path:
+def write_colours(folder: Path, train: int = 64, test: int = 32, seed: int = 0) -> Path:
     """Write a TFDS set of noisy coloured squares and return its manifest."""
 
     def examples() -> Iterator[Example]:
-        rng = np.random.default_rng(0)
+        rng = np.random.default_rng(seed)
         for split, count in (("train", train), ("test", test)):
             for number in range(count):
                 label = number % len(CLASSES)
@@ -132,10 +132,17 @@ RECIPE = {
     "clip_grad_norm": None,
     "accumulation": 1,
     "precision": "float32",
+    "channels_last": False,
+    "compile": False,
     "evaluate_every": 1,
     "evaluate_examples": 16,
     "max_train_examples": None,
 }
+
+
+def synthetic(ratio: float = 0.5) -> dict:
+    """The part of a TRAIN spec that mixes in synthetic images."""
+    return {"synthetic": {"ratio": ratio, "dataset": {**_reading("train"), "name": "drawn"}}}
 
 
 def train_spec(**recipe: object) -> dict:

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import weakref
 from collections.abc import Iterator
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
+
+from robustvit.attacks.support.folding import folded
+
+_inside: weakref.WeakSet[nn.Module] = weakref.WeakSet()  # models within a block of `attack_mode`
 
 
 @contextlib.contextmanager
@@ -26,30 +31,39 @@ def attack_mode(
         model: any module.
         mode: "eval", "train", or None to keep every module's mode.
     """
-    modes = [(module, module.training) for module in model.modules()]
-    trainable = [p for p in model.parameters() if p.requires_grad]
-    buffers = _swap_in_copies(model)
+    if mode is None and model in _inside:
+        yield model
+        return
+    modules = list(model.modules())
+    modes = [module.training for module in modules]
+    parameters = [p for m in modules for p in m._parameters.values() if p is not None]
+    trainable = [p for p in parameters if p.requires_grad]
+    buffers = _swap_in_copies(modules)
+    outermost = model not in _inside
     try:
+        _inside.add(model)
         if mode is not None:
             model.train(mode == "train")
         for parameter in trainable:
             parameter.requires_grad_(False)
-        with torch.random.fork_rng(devices=_cuda_devices(model)):
+        with torch.random.fork_rng(devices=_cuda_devices(parameters)), folded(model, exact=True):
             yield model
     finally:
+        if outermost:
+            _inside.discard(model)
         for parameter in trainable:
             parameter.requires_grad_(True)
         for module, name, buffer in buffers:
             module._buffers[name] = buffer
-        for module, training in modes:
+        for module, training in zip(modules, modes, strict=True):
             module.training = training
 
 
-def _swap_in_copies(model: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
+def _swap_in_copies(modules: list[nn.Module]) -> list[tuple[nn.Module, str, Tensor]]:
     """Replace every buffer by a copy (shared ones by one copy) and return the originals."""
     copies: dict[int, Tensor] = {}
     originals = []
-    for module in model.modules():
+    for module in modules:
         for name, buffer in module._buffers.items():
             if buffer is None:
                 continue
@@ -58,6 +72,6 @@ def _swap_in_copies(model: nn.Module) -> list[tuple[nn.Module, str, Tensor]]:
     return originals
 
 
-def _cuda_devices(model: nn.Module) -> list[int]:
-    devices = {p.device.index or 0 for p in model.parameters() if p.device.type == "cuda"}
+def _cuda_devices(parameters: list[nn.Parameter]) -> list[int]:
+    devices = {p.device.index or 0 for p in parameters if p.device.type == "cuda"}
     return sorted(devices)

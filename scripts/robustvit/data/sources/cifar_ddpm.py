@@ -17,9 +17,11 @@ def fetch(mirrors: list[str], folder: Path) -> None:
     """
     found = find_in_mirrors("cifar_ddpm", mirrors)
     if found is None:
-        names = " and ".join(names[0] for names in OFFICIAL_NAMES["cifar_ddpm"].values())
+        pairs = zip(*OFFICIAL_NAMES["cifar_ddpm"].values(), strict=True)
+        names = "; or ".join(" and ".join(dict.fromkeys(pair)) for pair in pairs)
         raise UserError(
-            f"the synthetic CIFAR-10 images are in none of the folders {', '.join(mirrors)}. Save "
-            f"them as {names} (uint8 [N, 32, 32, 3] and uint8 [N]) in mirror/cifar_ddpm/."
+            f"the synthetic CIFAR-10 images are in none of the folders {', '.join(mirrors)}. Put "
+            f"them into mirror/cifar_ddpm/ as {names}: images uint8 [N, 32, 32, 3] (the .bin holds "
+            "their bare bytes), labels [N]; in the .npz the arrays `image` and `label`."
         )
     write_source(folder / "source.json", "cifar_ddpm", found, "mirror", str(found["images"].parent))

@@ -9,6 +9,9 @@ from torch import nn
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.models.families import xcit
+from robustvit.models.layers.xcit import speed_up
+
+__all__ = ["adapt_patch_size", "build", "speed_up"]
 
 
 def build(args: dict, num_classes: int, image_size: int, drop_path: float) -> nn.Module:

@@ -9,6 +9,9 @@ from torch import nn
 
 from robustvit.core.errors import UserError
 from robustvit.models.families._arguments import check_arguments
+from robustvit.models.layers.xcit import speed_up
+
+__all__ = ["adapt_patch_size", "build", "speed_up"]
 
 STEM_PATCH_SIZES = (8, 16)
 

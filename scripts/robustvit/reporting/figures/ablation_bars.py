@@ -1,9 +1,11 @@
 """Clean and robust accuracy per experiment as bars with 95% intervals and the level of chance.
 
-options: {"rows": [{"experiment", "label", "evaluate": [protocols that are asked for]}],
+options: {"rows": [{"experiment", "label", "evaluate": [protocols that are asked for],
+"chosen_on_test": whether evaluation images chose the weights}],
 "protocols": [{"protocol", "metric", "label"}] or null for clean and AutoAttack}.
 Reads eval/<experiment>/<protocol>.json. An evaluation that was not run is written as such, one that
-nobody asks for is "–", and one with a failed safety check has a dagger.
+nobody asks for is "–", one with a failed safety check has a dagger, and one that the images of the
+choice flatter a double one.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from typing import TYPE_CHECKING
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
 from robustvit.reporting.results import Results, failed_checks, proportion
+from robustvit.reporting.selection import CHOSEN
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +29,13 @@ DEFAULT = (
 BAR, LINE = 0.36, 0.36  # heights of a bar and of a line of a label
 CHANCE = "chance"
 FAILED = "†"
+MARKS = {  # meaning beneath the bars, and in words for those who do not see them
+    FAILED: ("a safety check of this evaluation failed", "a safety check failed"),
+    CHOSEN: (
+        "of the epoch that did best on evaluation images",
+        "epoch chosen on evaluation images",
+    ),
+}
 SHOWN = ("measured", "texts")
 SHOWS_MISSING = True  # an input that is not there is part of the figure, not an error
 
@@ -52,7 +62,8 @@ def read(options: dict, root: Path) -> dict:
                 for record, p in zip(records, protocols, strict=True)
             ]
         )
-        texts.append([_text(*pair) for pair in zip(measured[-1], records, strict=True)])
+        mark = CHOSEN * bool(row.get("chosen_on_test"))
+        texts.append([_text(*pair, mark) for pair in zip(measured[-1], records, strict=True)])
         chances.append(next((r["chance"] for r in records if r and r.get("chance")), None))
     if not any(any(row) for row in measured):
         raise UserError(f"{root}: none of the evaluations that this figure shows was run yet.")
@@ -65,10 +76,10 @@ def _record(results: Results, row: dict, protocol: str) -> dict | None:
     return results.evaluation(row["experiment"], protocol) if asked else {}
 
 
-def _text(measured: dict | None, record: dict | None) -> str:
+def _text(measured: dict | None, record: dict | None, mark: str) -> str:
     if measured is None:
         return "not run" if record is None else "–"
-    return f"{100 * measured['value']:.1f}" + FAILED * bool(failed_checks(record))
+    return f"{100 * measured['value']:.1f}" + FAILED * bool(failed_checks(record)) + mark
 
 
 def draw(spec: dict, inputs: dict) -> Figure:
@@ -108,9 +119,9 @@ def _column(rows: list[list], index: int) -> list:
 
 
 def _axis_label(inputs: dict) -> str:
-    failed = any(FAILED in text for row in inputs["texts"] for text in row)
-    note = f"\n{FAILED} a safety check of this evaluation failed" if failed else ""
-    return "top-1 accuracy in %, with 95% intervals" + note
+    texts = "".join(text for row in inputs["texts"] for text in row)
+    notes = [f"\n{mark} {meaning}" for mark, (meaning, _) in MARKS.items() if mark in texts]
+    return "top-1 accuracy in %, with 95% intervals" + "".join(notes)
 
 
 def _draw_bars(axes: Axes, bars: list[tuple], protocol: dict, index: int) -> None:
@@ -156,7 +167,7 @@ def describe(spec: dict, inputs: dict) -> dict:
             data.append({"experiment": row["experiment"], "protocol": protocol["protocol"]})
             data[-1]["measured"] = value
             if value:
-                note = " (a safety check failed)" * text.endswith(FAILED)
-                text = f"{text.removesuffix(FAILED)} %{note}"
+                notes = [words for mark, (_, words) in MARKS.items() if mark in text]
+                text = f"{text.rstrip(FAILED + CHOSEN)} %" + "".join(f" ({n})" for n in notes)
             parts.append(f"{row.get('label') or row['experiment']}, {name}: {text}")
     return {"alt": "Bars of top-1 accuracy. " + "; ".join(parts) + ".", "data": data}

@@ -1,4 +1,4 @@
-"""Clean and robust top-1 accuracy on the evaluation images over the epochs of training.
+"""Clean and robust top-1 accuracy over the epochs of training, above learning rate and radius.
 
 options: {"experiments": [{"experiment", "label"}]}. Reads train/<experiment>/metrics.csv.
 """
@@ -17,7 +17,13 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PANELS = {"clean": "unchanged images", "robust": "under the attack used in training"}
-COLUMNS = {"clean": "eval_clean_top1", "robust": "eval_robust_top1"}
+SCHEDULES = {"lr": "learning rate", "epsilon": "radius ε of the attack in 1/255"}
+COLUMNS = {
+    "clean": "eval_clean_top1",
+    "robust": "eval_robust_top1",
+    "lr": "lr",
+    "epsilon": "epsilon_255",
+}
 
 
 def files(options: dict) -> list[str]:
@@ -43,22 +49,31 @@ def _curve(rows: list[dict], name: str) -> tuple[list[int], list[float]]:
 
 
 def draw(spec: dict, inputs: dict) -> Figure:
-    """Draw two panels with one line per experiment and one legend for both."""
+    """Draw two panels of accuracies, two low ones of schedules, and one legend for all."""
     names = [e.get("label") or e["experiment"] for e in spec["options"]["experiments"]]
     columns = min(_legend_columns(names), len(names))
     rows = -(-len(names) // columns)
-    figure = style.new_figure(style.TEXT_WIDTH, 2.5 + 0.19 * rows)
-    axes = figure.subplots(1, 2, sharey=True)
-    for axis, (panel, title) in zip(axes, PANELS.items(), strict=True):
-        for index, curves in enumerate(inputs["curves"]):
-            epochs, values = curves[panel]
-            shares = [100 * value for value in values]
-            axis.plot(epochs, shares, label=names[index], **_line(index, values))
+    figure = style.new_figure(style.TEXT_WIDTH, 3.6 + 0.19 * rows)
+    upper, lower = figure.subplots(2, 2, sharex="col", height_ratios=[2.2, 1])
+    upper[1].sharey(upper[0])
+    upper[1].tick_params(labelleft=False)
+    for axis, (panel, title) in zip(upper, PANELS.items(), strict=True):
+        _plot(axis, inputs["curves"], panel, names, factor=100)
         _finish(axis, title)
-    axes[0].set_ylabel("top-1 accuracy in %")
-    handles, labels = axes[0].get_legend_handles_labels()
+    for axis, (panel, title) in zip(lower, SCHEDULES.items(), strict=True):
+        _plot(axis, inputs["curves"], panel, names)
+        _finish(axis, title)
+        axis.set_xlabel("epochs of training")
+    upper[0].set_ylabel("top-1 accuracy in %")
+    handles, labels = upper[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=3)
     return figure
+
+
+def _plot(axes: Axes, curves: list[dict], panel: str, names: list[str], factor: float = 1) -> None:
+    for index, (name, curve) in enumerate(zip(names, curves, strict=True)):
+        epochs, values = curve[panel]
+        axes.plot(epochs, [factor * y for y in values], label=name, **_line(index, values))
 
 
 def _legend_columns(labels: list[str]) -> int:
@@ -74,7 +89,6 @@ def _finish(axes: Axes, title: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
     axes.set_title(title)
-    axes.set_xlabel("epochs of training")
     axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
     axes.grid(axis="y", color=style.LIGHT_GREY, linewidth=0.5)
@@ -90,5 +104,8 @@ def describe(spec: dict, inputs: dict) -> dict:
         ends = {f"final_{panel}_top1": (curves[panel][1] or [None])[-1] for panel in PANELS}
         data.append({"experiment": entry["experiment"], "epochs": len(curves["clean"][0])} | ends)
     labels = [e.get("label") or e["experiment"] for e in spec["options"]["experiments"]]
-    alt = f"Clean and robust accuracy over the epochs of training for {', '.join(labels)}."
+    alt = (
+        "Clean and robust accuracy, learning rate and radius of the attack over the epochs of "
+        f"training for {', '.join(labels)}."
+    )
     return {"alt": alt, "data": data}

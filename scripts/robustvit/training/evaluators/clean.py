@@ -11,11 +11,12 @@ from robustvit.training.contracts import EvaluationContext
 def evaluate(context: EvaluationContext) -> dict[str, float]:
     """Return {"clean": share of correct predictions}, with the model in eval mode."""
     model = context.model.eval()
-    correct, seen = 0, 0
+    counts = context.put(torch.zeros(2))[0]
     for batch in context.batches:
         context.check()
         images, labels, _ = context.put(*batch)
         with context.autocast():
-            correct = correct + (model(images).argmax(dim=1) == labels).sum()
-        seen += len(labels)
-    return {"clean": float(correct) / seen}
+            counts[0] += (model(images).argmax(dim=1) == labels).sum()
+        counts[1] += len(labels)
+    correct, seen = context.total(counts).tolist()
+    return {"clean": correct / seen}

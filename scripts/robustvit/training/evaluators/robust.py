@@ -16,13 +16,14 @@ def evaluate(context: EvaluationContext) -> dict[str, float]:
     an epoch and is no measurement of robustness, which is the evaluation stage's task.
     """
     model = context.model.eval()
-    clean, robust, seen = 0, 0, 0
+    counts = context.put(torch.zeros(3))[0]
     for batch in context.batches:
         context.check()
         images, labels, seeds = context.put(*batch)
         with context.autocast():
             attacked = attack_images(model, images, labels, seeds, context.attack)
-            clean = clean + (model(images).argmax(dim=1) == labels).sum()
-            robust = robust + (model(attacked).argmax(dim=1) == labels).sum()
-        seen += len(labels)
-    return {"clean": float(clean) / seen, "robust": float(robust) / seen}
+            counts[0] += (model(images).argmax(dim=1) == labels).sum()
+            counts[1] += (model(attacked).argmax(dim=1) == labels).sum()
+        counts[2] += len(labels)
+    clean, robust, seen = context.total(counts).tolist()
+    return {"clean": clean / seen, "robust": robust / seen}

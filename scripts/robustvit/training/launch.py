@@ -1,0 +1,120 @@
+"""Starting one program as several processes: torchrun's own agent, with our exit codes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from robustvit.core.errors import UserError
+from robustvit.training.interruption import EXIT_INTERRUPTED
+
+PORT = 29400
+
+
+@dataclass(frozen=True)
+class Processes:
+    """How many processes train together.
+
+    Attributes:
+        per_node: processes on each machine, one a GPU.
+        nodes: machines.
+        rendezvous: "host:port" where the machines meet; by default the first machine of the
+            SLURM job.
+    """
+
+    per_node: int = 1
+    nodes: int = 1
+    rendezvous: str | None = None
+
+    @property
+    def several(self) -> bool:
+        """Whether there is anything to launch."""
+        return self.per_node * self.nodes > 1
+
+
+def launch(command: Sequence[str], processes: Processes) -> int:
+    """Run a Python program in all processes of this machine (or job) and wait for their end.
+
+    In a SLURM job over several machines that runs as one task, the program is first started once
+    on each machine by `srun`.
+
+    Args:
+        command: path of the program and its arguments.
+        processes: how many, and where they meet.
+
+    Returns:
+        0, the exit code of the first process that failed, or 75 if a signal ended them.
+
+    Raises:
+        UserError: if several machines have nowhere to meet.
+    """
+    if processes.nodes > 1 and _alone_in_slurm_job():
+        start = ["srun", f"--nodes={processes.nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit"]
+        return subprocess.run([*start, sys.executable, *command], check=False).returncode
+    # The agent passes these signals on; a scheduler may warn with SIGUSR1 before it kills.
+    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGUSR1")
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+    from torch.distributed.launcher.api import elastic_launch
+
+    try:
+        elastic_launch(_agent_settings(processes), sys.executable)(*command)
+    except SignalException as stop:
+        print(f"stopped by {stop.sigval.name}", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except ChildFailedError as error:
+        return _exit_code(error)
+    return 0
+
+
+def _agent_settings(processes: Processes) -> object:
+    from torch.distributed.launcher.api import LaunchConfig
+
+    several = processes.nodes > 1
+    return LaunchConfig(
+        min_nodes=processes.nodes,
+        max_nodes=processes.nodes,
+        nproc_per_node=processes.per_node,
+        run_id=os.environ.get("SLURM_JOB_ID", "robustvit") if several else uuid.uuid4().hex,
+        rdzv_backend="c10d",
+        rdzv_endpoint=_meeting_point(processes) if several else "localhost:0",
+        rdzv_configs={"timeout": 900},
+        # A process that dies ends all: the whole job is started again and resumes from its state.
+        max_restarts=0,
+        monitor_interval=0.5,
+    )
+
+
+def _alone_in_slurm_job() -> bool:
+    """Whether this is the one task of a SLURM job that has several machines."""
+    return (
+        int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) > 1
+        and int(os.environ.get("SLURM_STEP_NUM_NODES", "1")) == 1
+    )
+
+
+def _meeting_point(processes: Processes) -> str:
+    if processes.rendezvous:
+        return processes.rendezvous
+    nodes = os.environ.get("SLURM_JOB_NODELIST")
+    if not nodes:
+        raise UserError(
+            f"--nodes {processes.nodes} outside of a SLURM job needs --rendezvous, the address of "
+            f"one of the machines, for instance --rendezvous node1:{PORT}"
+        )
+    listing = ["scontrol", "show", "hostnames", nodes]
+    names = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split()
+    # Two jobs on a machine must not meet each other.
+    return f"{names[0]}:{PORT + int(os.environ['SLURM_JOB_ID']) % 1000}"
+
+
+def _exit_code(error: object) -> int:
+    failures = sorted(error.failures.items(), key=lambda item: item[1].timestamp)
+    rank, first = failures[0]
+    if first.exitcode != EXIT_INTERRUPTED:
+        print(f"process {rank} ended with exit code {first.exitcode}", file=sys.stderr)
+    return first.exitcode if first.exitcode > 0 else 1
