@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from robustvit.attacks._forward import forward
 from robustvit.attacks.support.outcome import Report
+from robustvit.models.passes import forward
 
 
 class Watch:

@@ -25,16 +25,16 @@ from robustvit.attacks._fab import TargetedFAB
 from robustvit.attacks._square import SeededSquare
 from robustvit.attacks.fast.ensemble import run_parts
 from robustvit.attacks.fast.standard import standard
+from robustvit.attacks.support.engines import REFERENCE, is_fast
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
-from robustvit.core.errors import UserError, unknown_name
+from robustvit.core.errors import UserError
 
-ENGINES = ("fast", "reference")
 DEFAULTS = {
     "iterations": 100,
     "queries": 5000,
     "targets": 9,
     "restarts": 1,
-    "engine": "reference",
+    "engine": REFERENCE,
 }
 
 
@@ -116,14 +116,3 @@ def require_classes(num_classes: int) -> None:
             f"num_classes: {num_classes}, but an attack has to find another class; expected 2 "
             "or more"
         )
-
-
-def is_fast(engine: str) -> bool:
-    """Whether `engine` is the fast one.
-
-    Raises:
-        UserError: if there is no such engine.
-    """
-    if engine not in ENGINES:
-        raise unknown_name("engine", engine, ENGINES, "protocols.<name>.options.engine")
-    return engine == "fast"

@@ -17,12 +17,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from robustvit.attacks._forward import forward
 from robustvit.attacks.support.folding import folded
 from robustvit.attacks.support.frozen import attack_mode
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.random import fold, normal, uniform
+from robustvit.models.passes import forward
 
 Norm = Literal["linf", "l2"]
 START_OFFSET = 1e-5
@@ -237,4 +237,4 @@ def run(
 def still_correct(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
     """Return which images the model classifies as their label, bool [B]."""
     pairs = zip(images.split(batch_size), labels.split(batch_size), strict=True)
-    return torch.cat([model(x).argmax(dim=1) == y for x, y in pairs])
+    return torch.cat([forward(model, x).argmax(dim=1) == y for x, y in pairs])

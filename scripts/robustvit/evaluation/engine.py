@@ -160,9 +160,17 @@ def _metadata(
         "total": shard.total,
         "checks": found,
         "attack_seconds": seconds,
+        "engine": _engine(spec["attack"]),
         "seconds": total,
         "provenance": provenance.collect(seed=spec["seed"], device=device.name, seconds=total),
     }
+
+
+def _engine(attack: dict | None) -> str | None:
+    """Which code ran the attack, for attacks that have a choice."""
+    if not attack:
+        return None
+    return {**load_attack(attack["name"]).DEFAULTS, **attack["options"]}.get("engine")
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

@@ -35,8 +35,9 @@ class PartialOutcomes:
         try:
             with safe_open(path, framework="pt", device=str(self.device)) as stored:
                 seconds = float(stored.metadata()["seconds"])
+                queries = stored.get_tensor("queries") if "queries" in stored.keys() else None
                 return AttackOutcome(
-                    stored.get_tensor("adversarial"), stored.get_tensor("ran"), seconds
+                    stored.get_tensor("adversarial"), stored.get_tensor("ran"), seconds, queries
                 )
         except SafetensorError:
             return None
@@ -47,6 +48,8 @@ class PartialOutcomes:
             "adversarial": outcome.adversarial.cpu().contiguous(),
             "ran": outcome.ran.cpu().contiguous(),
         }
+        if outcome.queries is not None:
+            tensors["queries"] = outcome.queries.cpu().contiguous()
         with atomic_path(self._path(name)) as temporary:
             save_file(tensors, temporary, metadata={"seconds": repr(outcome.seconds)})
 

@@ -17,6 +17,7 @@ from robustvit.data.reading import TfdsImages
 from robustvit.data.selection import selected_indices
 from robustvit.evaluation import checks
 from robustvit.models.factory import build_model
+from robustvit.models.passes import forward
 from robustvit.models.weights import load_weights
 from robustvit.training.devices import Device
 
@@ -81,4 +82,4 @@ def load_model(spec: dict, weights: str | Path, device: Device) -> nn.Module:
 @torch.no_grad()
 def predict(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
     """Logits float32 [N, K] of images [N, 3, H, W]."""
-    return torch.cat([model(batch).float() for batch in images.split(batch_size)])
+    return torch.cat([forward(model, batch).float() for batch in images.split(batch_size)])

@@ -74,8 +74,12 @@ def run_parts(
         One outcome per part, in order.
     """
     meter, outcomes = Meter([part.plan for part in parts], report), {}
-    with attack_mode(model, "eval"):
-        network = _prepare(model, images, batch_size, meter)
+    shape, device = tuple(images.shape[1:]), images.device
+    keep_freed_memory()
+    with quicker(model, shape, device) as search, attack_mode(model, "eval"):
+        width = batch_size if images.is_cuda else min(batch_size, WIDTH_CPU)
+        smallest = max(stable_rows(each, shape, width, device) for each in {search, model})
+        network = Network(search, model, width=width, smallest=smallest, watch=meter.tick)
         clean = network.classify(images)
         standing = clean.argmax(dim=1) == labels
         examples = Examples(images.detach(), labels, _other_classes(clean, labels), seeds)
@@ -89,15 +93,6 @@ def run_parts(
             standing = standing & (network.classify(outcome.adversarial).argmax(dim=1) == labels)
             meter.finish(place, int(standing.sum()))
     return outcomes
-
-
-def _prepare(model: nn.Module, images: Tensor, batch_size: int, meter: Meter) -> Network:
-    keep_freed_memory()
-    shape, device = tuple(images.shape[1:]), images.device
-    width = batch_size if images.is_cuda else min(batch_size, WIDTH_CPU)
-    search = quicker(model, shape, device)
-    smallest = max(stable_rows(each, shape, width, device) for each in {search, model})
-    return Network(search, model, width=width, smallest=smallest, watch=meter.tick)
 
 
 def _other_classes(logits: Tensor, labels: Tensor) -> Tensor:

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from robustvit.attacks.fast.preparing import probe_images
+from robustvit.models.passes import FEWEST, forward
 
-MINIMUM_ROWS = 4  # below, matrix products on the CPU round differently
 PROBED = (5, 7, 8, 9, 13, 16, 17, 31, 32)  # sizes of batches that may call different kernels
 # Beyond so many rows a CPU only gains cache misses. A question that is asked ahead of its turn is
 # asked in vain once in about ten times for the next one, and more often the farther ahead it is.
@@ -41,7 +41,7 @@ class Network:
         exact: nn.Module,
         *,
         width: int,
-        smallest: int = MINIMUM_ROWS,
+        smallest: int = FEWEST,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
         self.search, self.exact = search, exact
@@ -106,11 +106,7 @@ class Network:
         return logits.detach(), values.detach(), gradient
 
     def _forward(self, model: nn.Module, images: Tensor) -> Tensor:
-        count = len(images)
-        if count >= self.smallest:
-            return model(images).float()
-        copies = math.ceil(self.smallest / count)
-        return model(torch.cat([images] * copies)[: self.smallest]).float()[:count]
+        return forward(model, images, self.smallest).float()
 
     def _parts(self, tensor: Tensor) -> tuple[Tensor, ...]:
         return tensor.tensor_split(math.ceil(len(tensor) / self.width))
@@ -125,9 +121,9 @@ def stable_rows(model: nn.Module, shape: tuple[int, ...], width: int, device: ob
         width: largest batch; returned if the bits always depend on the size.
         device: where the model is.
     """
-    images = probe_images(shape, max(width, MINIMUM_ROWS), device)
+    images = probe_images(shape, max(width, FEWEST), device)
     network = Network(model, model, width=len(images), smallest=1)
-    sizes = [MINIMUM_ROWS, *(size for size in PROBED if size < len(images)), len(images)]
+    sizes = [FEWEST, *(size for size in PROBED if size < len(images)), len(images)]
     expected = network.gradient(images, _first_and_last)
     for place in range(len(sizes) - 2, -1, -1):
         found = network.gradient(images[: sizes[place]], _first_and_last)
