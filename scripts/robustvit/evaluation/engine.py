@@ -170,7 +170,8 @@ def _engine(attack: dict | None) -> str | None:
     """Which code ran the attack, for attacks that have a choice."""
     if not attack:
         return None
-    return {**load_attack(attack["name"]).DEFAULTS, **attack["options"]}.get("engine")
+    defaults = getattr(load_attack(attack["name"]), "DEFAULTS", {})
+    return {**defaults, **attack["options"]}.get("engine")
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

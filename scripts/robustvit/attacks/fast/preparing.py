@@ -114,6 +114,7 @@ class Traced(nn.Module):
             warnings.simplefilter("ignore")  # about sizes that it learns by heart
             graph = torch.jit.trace(model, images, check_trace=False)
             self.graph = torch.jit.freeze(graph.eval())
+        self.eval()
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the logits [B, K]."""
