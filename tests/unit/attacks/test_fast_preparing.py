@@ -122,14 +122,15 @@ def test_a_model_whose_rows_hang_on_the_batch_gets_full_batches() -> None:
         def forward(self, x):
             return x.flatten(1)[:, :3] * (1.0 + len(x) * 1e-6)
 
-    assert stable_rows(Hanging(), SHAPE, 20, "cpu") == 20
+    assert stable_rows(Hanging().eval(), SHAPE, 20, "cpu") == 20
 
     class Switching(nn.Module):
         def forward(self, x):
             return x.flatten(1)[:, :3] * (1.0 if len(x) > 10 else 1.000001)
 
-    assert stable_rows(Switching(), SHAPE, 20, "cpu") == 13
-    network = Network(Switching(), Switching(), width=20, smallest=13)
+    model = Switching().eval()
+    assert stable_rows(model, SHAPE, 20, "cpu") == 13
+    network = Network(model, model, width=20, smallest=13)
     images = torch.rand(20, *SHAPE)
     assert torch.equal(network.classify(images[:2]), network.classify(images)[:2])
 
