@@ -26,7 +26,7 @@ def interleave(
 
     Args:
         steppers: by name.
-        rounds: turns after the first one, whose times are not used.
+        rounds: turns after each kind has been warmed up.
         clock: gives seconds.
         seconds: no turn begins later than that, once each kind has been timed.
 
@@ -35,16 +35,15 @@ def interleave(
     """
     times: dict[str, list[float]] = {name: [] for name in steppers}
     begun = time.perf_counter()
-    for turn in range(rounds + 1):
+    for stepper in steppers.values():
+        stepper.warm_up()
+    for turn in range(rounds):
         for name, stepper in steppers.items():
-            if turn % stepper.variant.every and turn:
-                continue
-            started = clock()
-            stepper()
-            # The first turn of what takes longest counts: warming up is a small part of it.
-            if turn or stepper.variant.every > 1:
+            if turn % stepper.variant.every == 0:
+                started = clock()
+                stepper()
                 times[name].append(clock() - started)
-        if turn and time.perf_counter() - begun > seconds:
+        if time.perf_counter() - begun > seconds:
             break
     return {name: statistics.median(found) for name, found in times.items()}
 
