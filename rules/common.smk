@@ -32,6 +32,7 @@ def resolve_or_stop(settings):
 
 CONFIG = resolve_or_stop(config)
 SOURCES = f"{CONFIG['paths']['results']}/sources"
+FIRST_USES = f"{CONFIG['paths']['results']}/first_uses"  # hashes of checkpoints, for all runs
 R = f"{CONFIG['paths']['results']}/{CONFIG['name']}"
 EXPERIMENTS = CONFIG["experiments"]
 PROCESSES, NODES = (CONFIG["compute"]["training"][key] for key in ("processes", "nodes"))

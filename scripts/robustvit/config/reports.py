@@ -158,6 +158,7 @@ def report_spec(config: Mapping) -> dict:
         "experiments": {name: _experiment(config, name) for name in experiments},
         "datasets": {name: _dataset(config, name) for name in datasets},
         "protocols": {name: config["protocols"][name] for name in shown},
+        "checkpoints": inputs.report_checkpoints(config),
         "semantics": _semantics(config),
         "differences": report_differences(config, experiments),
         "jobs": report_jobs(config),

@@ -282,7 +282,7 @@ def checkpoint_spec(config: Mapping, name: str) -> dict:
     entry = config["checkpoints"][name]
     return {
         "checkpoint": name,
-        "url": entry["url"],
+        "url": entry.get("url"),
         "sha256": entry.get("sha256"),
         "mirrors": config["paths"]["mirror"],
         "model": checkpoint_model(config, name),
