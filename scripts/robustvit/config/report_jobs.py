@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from robustvit.config import inputs, specs
 
+SHARD = 64  # images that are worth a job of their own
 ONCE = ("write_summary", "render_report", "render_html")
 
 
@@ -52,6 +54,8 @@ def shard_count(config: Mapping, name: str, protocol: str) -> int:
     if isinstance(count, Mapping):
         count = count.get(config["experiments"][name]["eval_dataset"], count["default"])
     images = specs.num_examples(config, name, protocol)
+    if config["experiments"][name]["eval_examples"].get(protocol):
+        count = min(count, math.ceil(images / SHARD))  # it was meant for the protocol's own number
     return min(count, images) if images else count
 
 

@@ -39,9 +39,9 @@ def resolve(config: Mapping) -> dict:
 
     The steps are: schema, defaults, `evaluate_models`, sweeps, then for both sides of `follow`
     recipes (`extends`), models, semantics and experiments (recipe embedded, `overrides` applied),
-    and at last the references between the sections. The side that is not followed only shows in `differences`,
-    where each contradiction between the sources gets the `settings` in which the sides differ.
-    Nothing given is changed.
+    and at last the references between the sections. The side that is not followed only shows in
+    `differences`, where each contradiction between the sources gets the `settings` in which the
+    sides differ. Nothing given is changed.
 
     Raises:
         UserError: on the first step that finds a mistake, naming the key.

@@ -29,7 +29,7 @@ def import_model(spec: dict, record: str | Path | None) -> tuple[nn.Module, dict
     Returns:
         The model in evaluation mode, and {"checkpoint", "url", "files": {name: SHA-256}, "sha256",
         "checked", "first_used"}, where the hash was checked against the "configuration" or that of
-        the "first use", or not at all: the model came "as built", or no record was asked for (null).
+        the "first use", or not at all: the model came "as built", or no record was given (null).
 
     Raises:
         UserError: if the weights cannot be had, hold code, have another hash, do not fit, or make
