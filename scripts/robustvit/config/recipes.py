@@ -19,7 +19,7 @@ RECIPE_KEYS = {
     "randaugment mixup cutmix mixup_prob mixup_switch_prob random_erasing views repeats",
     "loss": "name beta options",
     "attack": "name targeted steps step_factor step_size_255 random_start mode epsilon_schedule "
-    "epsilon_warmup_epochs epsilon_zero_epochs",
+    "epsilon_warmup_epochs epsilon_zero_epochs step_schedule",
 }
 OWN_OPTIMIZERS = ("adamw", "sgd")
 
