@@ -33,7 +33,16 @@ def model_plugins(model: Mapping) -> list[str]:
     if model["family"] != FAMILY:
         return modules
     place, _ = split_entry((model.get("args") or {}).get("entry"))
-    return [*modules, place] if place.endswith(".py") else modules
+    file = _own_file(place)
+    return [*modules, str(file)] if file else modules
+
+
+def _own_file(place: str) -> Path | None:
+    """The file of the user that a place names; None for an installed package."""
+    if place.endswith(".py"):
+        return Path(place)
+    local = Path(*place.split(".")).with_suffix(".py")
+    return local if local.is_file() else None
 
 
 def split_entry(entry: object, where: str = "args.entry") -> tuple[str, str]:
@@ -55,11 +64,15 @@ def check_entry(entry: object, where: str) -> None:
         UserError: for a file, package or function that is not there, with the nearest name.
     """
     place, name = split_entry(entry, where)
-    if not place.endswith(".py"):
-        if importlib.util.find_spec(place.split(".")[0]) is None:
-            raise UserError(f"{where}: there is no package {place.split('.')[0]}; {entry!r}")
+    path = _own_file(place)
+    if path is None:
+        package = place.split(".")[0]
+        if package not in sys.modules and importlib.util.find_spec(package) is None:
+            raise UserError(
+                f"{where}: there is no package {package}, neither installed nor in {Path.cwd()}; "
+                f"expected {EXAMPLE}"
+            )
         return
-    path = Path(place)
     if not path.is_file():
         raise UserError(
             f"{where}: there is no file {place} in {Path.cwd()}. Expected {EXAMPLE}, with paths "
@@ -104,16 +117,20 @@ def load_entry(entry: str) -> object:
 
 
 def _load_file(path: Path) -> object:
-    folder = str(path.resolve().parent)
-    if folder not in sys.path:
-        sys.path.append(folder)
+    _search(path.resolve().parent)
     spec = importlib.util.spec_from_file_location(path.stem, path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
+def _search(folder: Path) -> None:
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+
+
 def _load_module(name: str) -> object:
+    _search(Path.cwd())
     try:
         return importlib.import_module(name)
     except ModuleNotFoundError as error:
