@@ -12,6 +12,7 @@ TABLE = "evaluated_models"
 KINDS = ("timm", "model", "robustbench", "python")
 PROTOCOLS = ["clean", "autoattack"]
 OWN = "own"
+KEPT = ("patch_size", "crop_pct", "interpolation")  # keys of a checkpoint
 # Snakemake's `--config` hands every nested value over as a string; these are none.
 VALUES = ("threat", "num_examples", "normalization", "patch_size", "crop_pct", "args", "sha256")
 
@@ -85,6 +86,7 @@ def _sections(config: Mapping, name: str, entry: Mapping) -> dict[str, dict]:
     where = f"evaluate_models.{name}"
     kind = _kind(entry, where)
     _check_keys(kind, entry, where)
+    _check_radius(config, entry, where)
     label = entry.get("label", name)
     checkpoint = {
         "label": label,
@@ -94,12 +96,12 @@ def _sections(config: Mapping, name: str, entry: Mapping) -> dict[str, dict]:
         "sha256": entry.get("sha256"),
         "normalization": entry.get("normalization", OWN if kind == "timm" else None),
     }
-    checkpoint |= {key: entry[key] for key in ("patch_size", "crop_pct") if key in entry}
+    checkpoint |= {key: entry[key] for key in KEPT if key in entry}
     experiment = {
         "label": label,
         "weights": {"checkpoint": name},
         "eval_dataset": entry["dataset"],
-        "threat": entry.get("threat"),
+        "eval_threat": entry.get("threat"),
         "evaluate": entry.get("evaluate", PROTOCOLS),
         "source": entry.get("source", f"{kind}: {entry[kind]}"),
     }
@@ -139,6 +141,16 @@ def _check_keys(kind: str, entry: Mapping, where: str) -> None:
         )
     if kind in ("model", "robustbench") and "args" in entry:
         raise UserError(f"{where}.args: only `timm` and `python` take arguments; leave it out")
+
+
+def _check_radius(config: Mapping, entry: Mapping, where: str) -> None:
+    asked = entry.get("evaluate", PROTOCOLS)
+    attacked = [p for p in asked if config["protocols"].get(p, {}).get("attack")]
+    if attacked and not entry.get("threat"):
+        raise UserError(
+            f"{where}.threat: protocol {attacked[0]} attacks, but no radius is given; for instance "
+            "{norm: linf, epsilon_255: 8}, or evaluate: [clean]"
+        )
 
 
 def _url(kind: str, entry: Mapping) -> str | None:

@@ -148,7 +148,7 @@ def report_spec(config: Mapping) -> dict:
         "order": {"experiments": experiments, "datasets": datasets, "protocols": shown},
         "name": config["name"],
         "title": config["title"],
-        "follow": config["follow"],
+        "follow": config["follow"] if config["contradictions"] else None,
         "notes": config["report"]["notes"],
         "tables": config["report"]["tables"],
         "figures": [

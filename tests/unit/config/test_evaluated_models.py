@@ -97,7 +97,7 @@ def test_a_name_that_is_taken_is_refused(paper, folder):
 
 
 def test_an_attack_needs_a_radius(paper, folder):
-    with pytest.raises(UserError, match="no radius is given"):
+    with pytest.raises(UserError, match=r"mine\.threat: protocol autoattack .* no radius"):
         with_models(paper, mine={**FOUR["of_function"], "threat": None})
 
 
