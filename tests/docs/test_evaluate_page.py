@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 
 import pytest
 import yaml
@@ -38,7 +39,9 @@ def snakemake(book, *arguments):
 
 
 def commands():
-    return [command[1:] for command in PAGE.commands if command[0] == "snakemake"]
+    """Arguments of the page's `snakemake` commands; nothing in them is for bash to expand."""
+    lines = [line for kind, text in PAGE.blocks if kind == "sh" for line in text.splitlines()]
+    return [shlex.split(line)[1:] for line in lines if line.startswith("snakemake ")]
 
 
 def test_every_way_has_a_command():
