@@ -295,6 +295,14 @@ assert torch.equal(again(images), theirs(images))
 pointed, _ = import_model({**spec, "url": f"file:{place}/{name}.pt"}, None)
 assert torch.equal(pointed(images), theirs(images))
 
+import timm
+registered = timm.create_model("debenedetti2022light_xcit_s12_cifar10_linf", num_classes=10).eval()
+released = "mirror/checkpoints/debenedetti2022light-xcit-s-cifar10-linf.pth.tar"
+torch.save({"model": registered.model.state_dict()}, released)
+light = {"model": "Debenedetti2022Light_XCiT-S12", "dataset": "cifar10", "threat": "Linf"}
+ours, source = import_model({**spec, "model": {**model, "args": light}}, None)
+assert torch.equal(ours(images), registered(images)) and source["checked"] is None
+
 class Evil:
     def __reduce__(self):
         return exec, ("open('ran', 'w')",)
