@@ -86,3 +86,33 @@ rule gather_evaluation:
         " --output-summary {output.summary:q}"
         " {input.shards:q}"
         " >{log:q} 2>&1"
+
+
+rule export_robustbench:
+    input:
+        script="scripts/export_robustbench.py",
+        code=code("export_robustbench.py"),
+        evaluation=exported_evaluation,
+        published=CONFIG["paths"]["published"],
+    output:
+        f"{R}/eval/{{experiment}}/robustbench.json",
+    log:
+        f"{R}/logs/export_robustbench/{{experiment}}.log",
+    benchmark:
+        f"{R}/benchmarks/export_robustbench/{{experiment}}.tsv"
+    wildcard_constraints:
+        experiment=names_regex(EXPORTED),
+    conda:
+        "../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=spec_of(lambda name: robustbench_export.robustbench_spec(CONFIG, name), "experiment"),
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --evaluation {input.evaluation:q}"
+        " --published {input.published:q}"
+        " --output {output:q}"
+        " >{log:q} 2>&1"

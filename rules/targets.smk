@@ -27,6 +27,16 @@ rule checkpoints:
         evaluations(inputs.checkpoint_experiments(CONFIG)),
 
 
+rule robustbench:
+    input:
+        [
+            f"{R}/eval/{name}/robustbench.json"
+            for name in robustbench_export.exported_experiments(
+                CONFIG, inputs.report_experiments(CONFIG)
+            )
+        ],
+
+
 rule semantics:
     input:
         [

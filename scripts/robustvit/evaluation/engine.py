@@ -21,10 +21,10 @@ from robustvit.evaluation import checks
 from robustvit.evaluation.partial import PartialOutcomes, partial_key
 from robustvit.evaluation.rows import AttackRows, make_table
 from robustvit.evaluation.shards import Shard, load_model, load_shard, predict
+from robustvit.models.entry_points import model_plugins
 from robustvit.training.devices import Device
 
 ATTACKS = "robustvit.attacks"
-FAMILIES = "robustvit.models.families"
 IDENTITY = ("experiment", "protocol", "dataset", "threat", "attack", "seed")
 
 
@@ -117,7 +117,7 @@ def _open_partial(
 ) -> PartialOutcomes | None:
     if work_dir is None or not spec["attack"]:
         return None
-    names = [f"{ATTACKS}.{spec['attack']['name']}", f"{FAMILIES}.{spec['model']['family']}"]
+    names = [f"{ATTACKS}.{spec['attack']['name']}", *model_plugins(spec["model"])]
     place, key = spec["shard"], partial_key(spec, manifest, weights, names)
     folder = Path(work_dir) / f"{place['index']}-of-{place['count']}-{key}"
     return PartialOutcomes(folder, device.device)

@@ -44,6 +44,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "semantics": list(_semantics(spec, results)),
         "training": {name: _training(name, entry, results) for name, entry in experiments.items()},
         "datasets": {name: _dataset(name, results) for name in spec.get("datasets") or {}},
+        "checkpoints": {n: results.checkpoint(n) for n in spec.get("checkpoints") or []},
         "figures": {figure["name"]: results.figure(figure["name"]) for figure in _figures(spec)},
         "stages": collect_stages(results.root, spec.get("jobs") or {}),
     }
@@ -161,6 +162,9 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
     for name, dataset in summary["datasets"].items():
         if dataset["status"] == "missing":
             yield {"what": f"data set {name}", "file": f"datasets/{name}/manifest.json"}
+    for name, source in summary["checkpoints"].items():
+        if source is None:
+            yield {"what": f"checkpoint {name}", "file": f"checkpoints/{name}/source.json"}
 
 
 def _provenance(spec: dict, results: Results, published: Published) -> dict:
