@@ -27,8 +27,8 @@ def example_rows(part: np.ndarray) -> tuple:
     first = np.where(part < 5, (labels + 1) % 4, labels)
     second = np.where(part < 7, (labels + 2) % 4, labels)
     attacks = {
-        "apgd-ce": AttackRows(part < 20, first),
-        "square": AttackRows((part < 20) & (part >= 5), second),
+        "apgd-ce": AttackRows(part < 20, first, part / 1000, 10 * part),
+        "square": AttackRows((part < 20) & (part >= 5), second, part / 1000),
     }
     return 3 * part, [f"test/{i:05d}" for i in part], labels, clean, attacks
 
@@ -56,13 +56,15 @@ def write_shards(folder: Path, count: int, spec: dict | None = None) -> list[Pat
 def test_summary(tmp_path: Path) -> None:
     spec = gather_spec("autoattack", ATTACK)
     rows, summary = gather(spec, write_shards(tmp_path, 3))
-    assert len(rows) == summary["num_examples"] == TOTAL
+    assert len(rows) == 2 * summary["num_examples"] == 2 * TOTAL
     assert summary["clean_top1"]["k"] == 20
     assert summary["robust_top1"]["k"] == 13
     assert summary["robust_top1"]["value"] == pytest.approx(13 / 24)
     assert summary["attacks"]["apgd-ce"]["success"] == 5
     assert summary["attacks"]["apgd-ce"]["robust_top1_after"]["k"] == 15
     assert summary["attacks"]["square"]["attacked"] == 15
+    assert summary["attacks"]["apgd-ce"]["queries"] == 10 * sum(range(20))
+    assert summary["attacks"]["square"]["queries"] is None
     assert summary["attacks"]["square"]["seconds"] == 6.0
     assert (summary["epsilon_255"], summary["norm"]) == (8, "linf")
     assert summary["chance"] == 0.25
@@ -94,11 +96,23 @@ def test_bytes_do_not_depend_on_the_partition_or_the_order(tmp_path: Path) -> No
     assert len(hashes) == 1
 
 
+def test_rows_hold_what_each_attack_did(tmp_path: Path) -> None:
+    rows = gather(gather_spec("autoattack", ATTACK), write_shards(tmp_path, 3))[0].to_pylist()
+    assert [row["attack"] for row in rows] == TOTAL * ["apgd-ce", "square"]
+    assert [row["index"] for row in rows[::2]] == [3 * i for i in range(TOTAL)]
+    broken, standing = rows[6 * 2 : 7 * 2], rows[8 * 2]
+    assert [row["success"] for row in broken] == [False, True]
+    assert [row["robust"] for row in broken] == [False, False]
+    assert (broken[1]["label"], broken[1]["prediction"], broken[1]["clean_prediction"]) == (2, 0, 2)
+    assert (standing["queries"], standing["distance"], standing["robust"]) == (80, 0.008, True)
+
+
 def test_null_predictions_survive(tmp_path: Path) -> None:
     shard = write_shards(tmp_path, 1)[0]
     table = read_rows(shard)[0]
     assert attack_names(table) == ["apgd-ce", "square"]
-    assert table["square_prediction"].null_count == 9
+    assert table["prediction"].null_count == 9 + 4
+    assert table["queries"].null_count == 24 + 4
 
 
 def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
