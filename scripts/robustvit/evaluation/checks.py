@@ -118,7 +118,9 @@ def check_large_epsilon(standing: int, total: int, epsilon: float) -> dict:
 
 def check_reproducible(stable: bool) -> dict:
     """Report whether an image's logits and gradients are the same in any batch."""
-    detail = "depend on the other images of the batch" if not stable else "are the same in any batch"
+    detail = (
+        "depend on the other images of the batch" if not stable else "are the same in any batch"
+    )
     return result("reproducible", stable, f"logits and gradients {detail}")
 
 

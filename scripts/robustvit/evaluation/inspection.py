@@ -88,8 +88,14 @@ def _other_normalizations(images: Tensor, own: dict | None) -> Iterator[tuple[st
     mean, std = _columns(own or {"mean": [0.0] * 3, "std": [1.0] * 3}, images)
     for name, (other_mean, other_std) in NORMALIZATIONS.items():
         other = _columns({"mean": other_mean, "std": other_std}, images)
-        if not all(torch.allclose(a, b, atol=1e-2) for a, b in zip((mean, std), other, strict=True)):
+        if not all(
+            torch.allclose(a, b, atol=1e-2) for a, b in zip((mean, std), other, strict=True)
+        ):
             yield name, (images - other[0]) / other[1] * std + mean
+
+
+def _alike(first: Tensor, second: Tensor) -> bool:
+    return torch.allclose(first, second, atol=1e-2)
 
 
 def _columns(normalization: dict, like: Tensor) -> tuple[Tensor, Tensor]:
