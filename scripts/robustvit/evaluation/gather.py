@@ -9,7 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from robustvit.core.errors import UserError
-from robustvit.evaluation.rows import SCHEMA, attack_names, read_rows, worst_case
+from robustvit.evaluation.rows import (
+    SCHEMA,
+    DamagedRows,
+    attack_names,
+    read_rows,
+    worst_case,
+)
 from robustvit.evaluation.statistics import proportion
 
 # AutoAttack's own threshold: more than this share of examples broken by the black-box attack
@@ -31,11 +37,11 @@ def gather(spec: dict, shards: Sequence[str | Path]) -> tuple[pa.Table, dict]:
         The rows, and the summary as JSON values; accuracies are fractions with 95% intervals.
 
     Raises:
-        UserError: for a damaged, foreign, missing or repeated shard or example.
+        UserError: for a damaged, foreign, missing or repeated shard or example. A damaged file is
+            moved out of the way, so that the next start computes that shard anew.
     """
     tables, found = [], []
-    for path in shards:
-        table, metadata = read_rows(path)
+    for path, table, metadata in _read(shards):
         _check_identity(spec, metadata, path)
         tables.append(table)
         found.append(metadata)
@@ -45,6 +51,21 @@ def gather(spec: dict, shards: Sequence[str | Path]) -> tuple[pa.Table, dict]:
     rows = _sorted(pa.concat_tables([table.select(SCHEMA.names) for table in tables]))
     _check_examples(worst_case(rows), found[0]["total"], spec)
     return rows, summarise(spec, rows, found)
+
+
+def _read(shards: Sequence[str | Path]) -> list[tuple[str | Path, pa.Table, dict]]:
+    found, damaged = [], []
+    for path in shards:
+        try:
+            found.append((path, *read_rows(path)))
+        except DamagedRows as error:
+            aside = Path(f"{path}.damaged")
+            Path(path).replace(aside)
+            damaged.append(f"{error} It is now {aside.name}.")
+    if damaged:
+        again = "Start again: only what was damaged is computed anew."
+        raise UserError("\n".join([*damaged, again]))
+    return found
 
 
 def _sorted(rows: pa.Table) -> pa.Table:

@@ -140,27 +140,32 @@ def worst_case(table: pa.Table) -> pa.Table:
     return table.filter(pc.equal(table["attack"], names[0]))
 
 
+class DamagedRows(UserError):
+    """A file of rows that cannot be read."""
+
+
 def write_rows(path: str | Path, table: pa.Table, metadata: Mapping) -> None:
-    """Write a table atomically, with `metadata` as JSON in its header."""
+    """Write a table atomically, with `metadata` as JSON in its header and checksums of its pages."""
     text = json.dumps(metadata, sort_keys=True, allow_nan=False).encode()
     with atomic_path(path) as temporary:
-        pq.write_table(table.replace_schema_metadata({METADATA: text}), temporary)
+        described = table.replace_schema_metadata({METADATA: text})
+        pq.write_table(described, temporary, write_page_checksum=True)
 
 
 def read_rows(path: str | Path) -> tuple[pa.Table, dict]:
     """Read a table and its metadata.
 
     Raises:
-        UserError: if the file is missing, cut short or not an evaluation.
+        DamagedRows: if the file is cut short, changed or not an evaluation.
+        UserError: if the file is missing.
     """
-    again = "Delete it and start again: only this file is computed anew."
     try:
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such shard of the evaluation.") from error
     except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{path}: cut short or no Parquet file ({error}). {again}") from error
+        raise DamagedRows(f"{path}: cut short, changed or no Parquet file ({error}).") from error
     text = (table.schema.metadata or {}).get(METADATA)
     if text is None:
-        raise UserError(f"{path}: a Parquet file, but not an evaluation of this workflow. {again}")
+        raise DamagedRows(f"{path}: a Parquet file, but not an evaluation of this workflow.")
     return table, json.loads(text)
