@@ -43,6 +43,7 @@ os.environ.update(
     or CONFIG["compute"]["device"],
     ROBUSTVIT_PROCESSES=str(PROCESSES),
     ROBUSTVIT_NODES=str(NODES),
+    ROBUSTVIT_BATCH_SIZE=str(CONFIG["compute"]["batch_size"]),
     ROBUSTVIT_WORKERS=str(CONFIG["compute"]["workers"]),
     ROBUSTVIT_MONITORING=json.dumps({**CONFIG["monitoring"], "folder": R}),
     ROBUSTVIT_CONFIGFILES=os.pathsep.join(

@@ -1,4 +1,4 @@
-"""Accuracy, clean and under attack, one row per example.
+"""Accuracy, clean and under attack, one row per example and attack.
 
 Reads: weights and built data sets. Writes: <run>/eval/<experiment>/.
 """
@@ -47,6 +47,7 @@ rule evaluate_model:
         " --weights {input.weights:q}"
         " --output {output:q}"
         " --work-dir {params.work:q}"
+        ' --batch-size "$ROBUSTVIT_BATCH_SIZE"'
         " --threads {threads}"
         " --device $ROBUSTVIT_DEVICE"
         " >{log:q} 2>&1"
