@@ -141,6 +141,16 @@ def evaluations(names):
     ]
 
 
+def adversarial_sets(names):
+    """The adversarial images of these experiments, where a protocol keeps them."""
+    return [
+        f"{R}/eval/{name}/adversarial/{protocol}/manifest.json"
+        for name in names
+        for protocol in EXPERIMENTS[name]["evaluate"]
+        if CONFIG["protocols"][protocol].get("save_adversarial")
+    ]
+
+
 def train_code(wildcards):
     """Source files that decide an experiment's weights."""
     return code("train_model.py", *inputs.training_plugins(CONFIG, wildcards.experiment))

@@ -213,6 +213,7 @@ def evaluate_spec(
         **gather_spec(config, name, protocol, stand_in),
         "model": model_spec(config, name),
         "shard": {"index": index, "count": count},
+        "save_adversarial": config["protocols"][protocol].get("save_adversarial", False),
     }
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import torch
 from torch import Tensor, nn
 
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint
@@ -18,6 +19,7 @@ from robustvit.core import plugins, provenance
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.progress import Progress
 from robustvit.evaluation import checks
+from robustvit.evaluation.adversarial import add_images, choose_images, round_to_8_bits
 from robustvit.evaluation.inspection import inspect_gradients, inspect_model
 from robustvit.evaluation.partial import PartialOutcomes, partial_key
 from robustvit.evaluation.rows import AttackRows, make_table
@@ -70,6 +72,8 @@ def evaluate_shard(
     table = make_table(
         shard.index, shard.ids, _numpy(shard.labels), _numpy(logits.argmax(dim=1)), attacks
     )
+    if spec.get("save_adversarial") and outcomes:
+        table = _with_images(table, model, outcomes, spec["batch_size"])
     seconds = {name: outcome.seconds for name, outcome in outcomes.items()}
     metadata = _metadata(spec, shard, found, seconds, device, time.perf_counter() - started)
     return table, metadata
@@ -150,6 +154,17 @@ def _rows(shard: Shard, outcome: AttackOutcome, logits: Tensor, norm: str) -> At
     distance = perturbation_sizes(_numpy(shard.images), _numpy(outcome.adversarial), norm)
     queries = None if outcome.queries is None else _numpy(outcome.queries)
     return AttackRows(_numpy(outcome.ran), _numpy(logits.argmax(dim=1)), distance, queries)
+
+
+def _with_images(
+    table: pa.Table, model: nn.Module, outcomes: dict[str, AttackOutcome], batch_size: int
+) -> pa.Table:
+    """Append an adversarial image per example, and its class after rounding to 8 bits."""
+    images = choose_images(table, {n: _numpy(o.adversarial) for n, o in outcomes.items()})
+    rounded = torch.from_numpy(round_to_8_bits(images)).float().div_(255)
+    device = next(iter(outcomes.values())).adversarial.device
+    logits = predict(model, rounded.to(device), batch_size)
+    return add_images(table, images, _numpy(logits.argmax(dim=1)))
 
 
 def perturbation_sizes(images: np.ndarray, adversarial: np.ndarray, norm: str) -> np.ndarray:

@@ -40,24 +40,40 @@ def gather(spec: dict, shards: Sequence[str | Path]) -> tuple[pa.Table, dict]:
         UserError: for a damaged, foreign, missing or repeated shard or example. A damaged file is
             moved out of the way, so that the next start computes that shard anew.
     """
-    tables, found = [], []
-    for path, table, metadata in _read(shards):
-        _check_identity(spec, metadata, path)
-        tables.append(table)
-        found.append(metadata)
-    _check_shards([metadata["shard"] for metadata in found], shards)
+    parts = read_shards(spec, shards, SCHEMA.names)
+    tables, found = [table for _, table, _ in parts], [metadata for _, _, metadata in parts]
     if len({tuple(attack_names(table)) for table in tables}) > 1:
         raise UserError(f"the shards of {_name(spec)} have different attacks; delete and restart.")
-    rows = _sorted(pa.concat_tables([table.select(SCHEMA.names) for table in tables]))
+    rows = _sorted(pa.concat_tables(tables))
     _check_examples(worst_case(rows), found[0]["total"], spec)
     return rows, summarise(spec, rows, found)
 
 
-def _read(shards: Sequence[str | Path]) -> list[tuple[str | Path, pa.Table, dict]]:
+def read_shards(
+    spec: dict, shards: Sequence[str | Path], columns: Sequence[str]
+) -> list[tuple[str | Path, pa.Table, dict]]:
+    """Read some columns of all shards of an evaluation.
+
+    Returns:
+        Path, rows and metadata of each.
+
+    Raises:
+        UserError: for a damaged, foreign, missing or repeated shard.
+    """
+    found = _read(shards, columns)
+    for path, _, metadata in found:
+        _check_identity(spec, metadata, path)
+    _check_shards([metadata["shard"] for _, _, metadata in found], shards)
+    return found
+
+
+def _read(
+    shards: Sequence[str | Path], columns: Sequence[str]
+) -> list[tuple[str | Path, pa.Table, dict]]:
     found, damaged = [], []
     for path in shards:
         try:
-            found.append((path, *read_rows(path)))
+            found.append((path, *read_rows(path, columns)))
         except DamagedRows as error:
             aside = Path(f"{path}.damaged")
             Path(path).replace(aside)

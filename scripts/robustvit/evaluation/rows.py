@@ -19,7 +19,7 @@ There is no time in it: the same evaluation always gives the same bytes.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,22 +145,22 @@ class DamagedRows(UserError):
 
 
 def write_rows(path: str | Path, table: pa.Table, metadata: Mapping) -> None:
-    """Write a table atomically, with `metadata` as JSON in its header and checksums of its pages."""
+    """Write a table atomically, `metadata` as JSON in its header, its pages with checksums."""
     text = json.dumps(metadata, sort_keys=True, allow_nan=False).encode()
     with atomic_path(path) as temporary:
         described = table.replace_schema_metadata({METADATA: text})
         pq.write_table(described, temporary, write_page_checksum=True)
 
 
-def read_rows(path: str | Path) -> tuple[pa.Table, dict]:
-    """Read a table and its metadata.
+def read_rows(path: str | Path, columns: Sequence[str] | None = None) -> tuple[pa.Table, dict]:
+    """Read a table, or some columns of it, and its metadata.
 
     Raises:
         DamagedRows: if the file is cut short, changed or not an evaluation.
         UserError: if the file is missing.
     """
     try:
-        table = pq.read_table(path, page_checksum_verification=True)
+        table = pq.read_table(path, columns=columns, page_checksum_verification=True)
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such shard of the evaluation.") from error
     except (pa.ArrowException, OSError) as error:
