@@ -65,7 +65,9 @@ class Ball:
     def ascend(self, images: Tensor, gradient: Tensor, step: float | Tensor) -> Tensor:
         """Take one step of length `step` (in the norm) along `gradient`, and project."""
         direction = gradient.sign() if self.norm == "linf" else _unit(gradient)
-        return self.project(direction.mul_(step).add_(images))
+        # The sum takes over the layout of its first term: a gradient's may be another one, and a
+        # compiled model would be compiled again for images in it.
+        return self.project(images + direction.mul_(step))
 
 
 def _length(delta: Tensor) -> Tensor:

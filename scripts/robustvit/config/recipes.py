@@ -11,15 +11,15 @@ ATTACKS, LOSSES = "robustvit.attacks", "robustvit.training.losses"
 # Every value a recipe has to end up with, so that no default hides in the code.
 RECIPE_KEYS = {
     "": "batch_size epochs cooldown_epochs label_smoothing drop_path normalization selection "
-    "holdout_fraction ema_decay clip_grad_norm accumulation precision evaluate_every "
-    "evaluate_examples max_train_examples",
+    "holdout_fraction ema_decay clip_grad_norm accumulation precision channels_last compile "
+    "evaluate_every evaluate_examples max_train_examples",
     "optimizer": "name lr weight_decay layer_decay betas eps momentum nesterov",
     "schedule": "name warmup_epochs warmup_prefix warmup_lr min_lr decay_epochs decay_rate per",
     "augmentation": "crop scale ratio interpolation padding hflip rotation color_jitter "
     "randaugment mixup cutmix mixup_prob mixup_switch_prob random_erasing views repeats",
     "loss": "name beta options",
     "attack": "name targeted steps step_factor step_size_255 random_start mode epsilon_schedule "
-    "epsilon_warmup_epochs epsilon_zero_epochs",
+    "epsilon_warmup_epochs epsilon_zero_epochs step_schedule",
 }
 OWN_OPTIMIZERS = ("adamw", "sgd")
 

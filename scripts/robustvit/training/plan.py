@@ -111,7 +111,11 @@ class Plan:
         return learning_rate(self.recipe, schedule_time(self.recipe, step, self.steps_per_epoch))
 
     def attack_at(self, step: int) -> AttackSettings | None:
-        """The training attack of step `step`: ε follows its schedule, the step size does not."""
+        """The training attack of step `step`.
+
+        ε follows its schedule; the step size stays at its final value, as in the released code,
+        unless `attack.step_schedule` is "epsilon".
+        """
         if self.spec.get("threat") is None:
             return None
         time = schedule_time(self.recipe, step, self.steps_per_epoch)
@@ -122,11 +126,13 @@ class Plan:
         final = threat["epsilon_255"] / 255
         fixed = attack.get("step_size_255")
         by_rule = attack["step_factor"] * final / max(attack["steps"], 1)
+        step_size = by_rule if fixed is None else fixed / 255
+        follows = attack.get("step_schedule") == "epsilon"
         return AttackSettings(
             name=attack["name"],
             norm=threat["norm"],
             epsilon=final * fraction,
-            step_size=by_rule if fixed is None else fixed / 255,
+            step_size=step_size * fraction if follows else step_size,
             steps=attack["steps"],
             random_start=attack.get("random_start", True),
             mode=attack.get("mode") or "eval",

@@ -12,6 +12,7 @@ from robustvit.core.errors import UserError
 from robustvit.core.seeding import derive_seed
 from robustvit.models.factory import build_model
 from robustvit.models.layers.drop_path import StochasticDepth, install_stochastic_depth
+from robustvit.models.layout import prepare_model
 from robustvit.models.normalization import inner_model
 from robustvit.models.weights import load_for_finetuning
 from robustvit.training.batch_statistics import PartStatistics, part_statistics
@@ -120,6 +121,8 @@ def start_run(spec: dict, device: Device, share: Share, init_weights: Path | Non
     if average is not None:
         average.model = device.spread(average.model, share.sharing)
     model = device.spread(model, share.sharing)
+    recipe = spec["recipe"]
+    model = prepare_model(model, recipe.get("channels_last"), recipe.get("compile"))
     depth = install_stochastic_depth(model)
     optimizer = build_optimizer(model, spec["recipe"]["optimizer"])
     statistics = part_statistics(model, share, device.sum)

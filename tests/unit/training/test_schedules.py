@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 from timm.scheduler import create_scheduler_v2
+from training_samples import train_spec
 
 from robustvit.config.merge import deep_merge
 from robustvit.config.resolve import resolve
@@ -201,3 +202,14 @@ def test_unknown_schedules_are_named():
         learning_rate(_recipe("cosin"), 50)
     with pytest.raises(UserError, match="epsilon_schedule"):
         epsilon_fraction({"epsilon_schedule": "log"}, 1)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "steps"), [("constant", [6.0, 6.0, 6.0]), ("epsilon", [0.0, 3.0, 6.0])]
+)
+def test_the_step_size_stays_or_grows_with_epsilon(schedule, steps, make_plan):
+    attack = {"epsilon_schedule": "linear", "epsilon_warmup_epochs": 2, "step_schedule": schedule}
+    plan = make_plan(train_spec(epochs=3, schedule={"per": "epoch"}, attack=attack))
+    found = [plan.attack_at(epoch * plan.steps_per_epoch) for epoch in range(3)]
+    assert [settings.epsilon * 255 for settings in found] == pytest.approx([0.0, 2.0, 4.0])
+    assert [settings.step_size * 255 for settings in found] == pytest.approx(steps)

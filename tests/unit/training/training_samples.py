@@ -132,6 +132,8 @@ RECIPE = {
     "clip_grad_norm": None,
     "accumulation": 1,
     "precision": "float32",
+    "channels_last": False,
+    "compile": False,
     "evaluate_every": 1,
     "evaluate_examples": 16,
     "max_train_examples": None,

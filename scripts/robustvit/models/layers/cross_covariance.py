@@ -24,14 +24,13 @@ def cross_covariance_attention(qkv: Tensor, temperature: Tensor, heads: int) -> 
     Returns:
         [B, N, C], contiguous.
     """
-    eager = qkv.device.type == "cpu" and not torch.compiler.is_compiling()
-    if eager and qkv.dtype == torch.float32:
+    if qkv.device.type == "cpu" and qkv.dtype == torch.float32:
         return _CrossCovariance.apply(qkv, temperature, heads)
     return _plain(qkv, temperature, heads)
 
 
 def _plain(qkv: Tensor, temperature: Tensor, heads: int) -> Tensor:
-    """In differentiable operations: for compilers, accelerators and half precision."""
+    """In differentiable operations: for accelerators and half precision."""
     count, tokens, width = qkv.shape
     split = qkv.reshape(count, tokens, 3, heads, width // 3 // heads).permute(2, 0, 3, 1, 4)
     queries, keys, values = split.contiguous().unbind(0)

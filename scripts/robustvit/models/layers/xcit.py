@@ -32,6 +32,10 @@ class FastXCA(XCA):
 
     def forward(self, x: Tensor) -> Tensor:
         """Attend between the channels of tokens [B, N, C]."""
+        if torch.compiler.is_compiling():
+            # torch 2.9 compiles the backward pass of the other formula to code that writes beyond
+            # its memory (CPU); and it fuses what timm's does one after the other.
+            return super().forward(x)
         x = cross_covariance_attention(self.qkv(x), self.temperature, self.num_heads)
         return self.proj_drop(self.proj(x))
 
@@ -52,7 +56,7 @@ class FastPatchEmbed(ConvPatchEmbed):
 
     def forward(self, x: Tensor) -> tuple[Tensor, tuple[int, int]]:
         """Turn images [B, 3, H, W] into tokens [B, N, C], contiguous, on a grid."""
-        if x.device.type == "cpu":
+        if x.device.type == "cpu" and not torch.compiler.is_compiling():
             # oneDNN's kernels for this format are the faster ones, and tokens have it anyway.
             x = x.contiguous(memory_format=torch.channels_last)
         for layer in self.proj:
@@ -164,7 +168,8 @@ def speed_up(model: nn.Module) -> None:
 
 def activate(activation: nn.Module, x: Tensor) -> Tensor:
     """Apply a GELU to [B, C, H, W]; torch is slow unless it sees contiguous memory."""
-    if type(activation) is not nn.GELU or not x.is_contiguous(memory_format=torch.channels_last):
+    ordered = x.is_contiguous(memory_format=torch.channels_last)
+    if type(activation) is not nn.GELU or not ordered or torch.compiler.is_compiling():
         return activation(x)
     return activation(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
