@@ -22,8 +22,8 @@ DEFAULTS = {
         "batch_size": 64,
         "workers": 0,
         "memory_mb": 4000,
+        "training": {"device": None, "processes": 1, "nodes": 1},
     },
-    "compute": {"training": {"device": None, "processes": 1, "nodes": 1}},
     "monitoring": {"every_steps": 50, "tensorboard": True, "wandb": None},
     "report": {"evaluations": [], "notes": []},
 }
