@@ -45,6 +45,7 @@ os.environ.update(
     or CONFIG["compute"]["device"],
     ROBUSTVIT_PROCESSES=str(PROCESSES),
     ROBUSTVIT_NODES=str(NODES),
+    ROBUSTVIT_BATCH_SIZE=str(CONFIG["compute"]["batch_size"]),
     ROBUSTVIT_WORKERS=str(CONFIG["compute"]["workers"]),
     ROBUSTVIT_MONITORING=json.dumps({**CONFIG["monitoring"], "folder": R}),
     ROBUSTVIT_CONFIGFILES=os.pathsep.join(
@@ -146,6 +147,16 @@ def exported_evaluation(wildcards):
     """The evaluation that is exported to RobustBench's format."""
     protocol = robustbench_export.exported_protocol(CONFIG, wildcards.experiment)
     return f"{R}/eval/{wildcards.experiment}/{protocol}.json"
+
+
+def adversarial_sets(names):
+    """The adversarial images of these experiments, where a protocol keeps them."""
+    return [
+        f"{R}/eval/{name}/adversarial/{protocol}/manifest.json"
+        for name in names
+        for protocol in EXPERIMENTS[name]["evaluate"]
+        if CONFIG["protocols"][protocol].get("save_adversarial")
+    ]
 
 
 def train_code(wildcards):

@@ -19,12 +19,14 @@ rule finetune:
 rule evaluate:
     input:
         evaluations(inputs.report_experiments(CONFIG)),
+        adversarial_sets(inputs.report_experiments(CONFIG)),
 
 
 rule checkpoints:
     input:
         [weights_of("checkpoint", name) for name in CONFIG["checkpoints"]],
         evaluations(inputs.checkpoint_experiments(CONFIG)),
+        adversarial_sets(inputs.checkpoint_experiments(CONFIG)),
 
 
 rule robustbench:

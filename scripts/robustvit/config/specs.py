@@ -212,12 +212,12 @@ def gather_spec(config: Mapping, name: str, protocol: str, stand_in: Mapping[str
 def evaluate_spec(
     config: Mapping, name: str, protocol: str, index: int, count: int, stand_in: Mapping[str, bool]
 ) -> dict:
-    """One shard of an evaluation."""
+    """One shard of an evaluation. The batch size is not in it: no result depends on it."""
     return {
         **gather_spec(config, name, protocol, stand_in),
         "model": model_spec(config, name),
         "shard": {"index": index, "count": count},
-        "batch_size": config["compute"]["batch_size"],
+        "save_adversarial": config["protocols"][protocol].get("save_adversarial", False),
     }
 
 
