@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
@@ -218,19 +218,42 @@ def run(
         default_step_size(epsilon, steps, settings["step_factor"]) if fixed is None else fixed / 255
     )
     started = time.perf_counter()
-    adversarial = images.detach().clone()
+    adversarial, queries = images.detach().clone(), torch.zeros_like(labels)
     with attack_mode(model, "eval"):
         ran = standing = still_correct(model, images, labels, batch_size)
         for restart in range(restarts):
+            tell = Steps(report, restart, restarts, int(standing.sum()) * steps)
             for chosen in standing.nonzero().flatten().split(batch_size):
                 adversarial[chosen] = perturb(
                     model, images[chosen], labels[chosen], epsilon=epsilon, norm=norm,
                     steps=steps, step_size=step, seeds=fold(seeds[chosen], restart),
+                    after_step=partial(tell.add, len(chosen)),
                 )  # fmt: skip
+                queries[chosen] += steps if epsilon > 0 else 0
             standing = still_correct(model, adversarial, labels, batch_size) & ran
             report((restart + 1) / restarts, f"{int(standing.sum())} of {len(labels)} stand")
     seconds = time.perf_counter() - started
-    return {outcome_name(options): AttackOutcome(adversarial, ran, seconds)}
+    return {outcome_name(options): AttackOutcome(adversarial, ran, seconds, queries)}
+
+
+class Steps:
+    """Reports progress within one of several restarts.
+
+    Args:
+        report: gets the finished fraction.
+        restart, restarts: which one of how many.
+        total: steps of all images.
+    """
+
+    def __init__(self, report: Report, restart: int, restarts: int, total: int) -> None:
+        self._report, self._restart, self._restarts = report, restart, restarts
+        self._total, self._done = max(total, 1), 0
+
+    def add(self, images: int) -> None:
+        """Note one step of so many images."""
+        self._done += images
+        fraction = (self._restart + self._done / self._total) / self._restarts
+        self._report(fraction, f"try {self._restart + 1} of {self._restarts}")
 
 
 @torch.no_grad()

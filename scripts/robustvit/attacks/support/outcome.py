@@ -21,11 +21,13 @@ class AttackOutcome:
             or found nothing.
         ran: bool [B]; False for examples that had already been broken before this attack.
         seconds: wall time of the attack on the whole batch.
+        queries: int64 [B], forward passes that each example took; None if nobody counted.
     """
 
     adversarial: Tensor
     ran: Tensor
     seconds: float
+    queries: Tensor | None = None
 
 
 class Checkpoint(Protocol):
