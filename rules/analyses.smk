@@ -10,7 +10,7 @@ rule accumulate_gradients:
         code=lambda wildcards: code(
             "accumulate_gradients.py",
             "robustvit.attacks.pgd",
-            inputs.model_plugin(CONFIG, wildcards.experiment),
+            *inputs.experiment_plugins(CONFIG, wildcards.experiment),
         ),
         dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"]),
         weights=lambda wildcards: evaluated_weights(wildcards.experiment),

@@ -10,7 +10,7 @@ from shlex import quote
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from robustvit.config import inputs, reports, specs
+from robustvit.config import inputs, reports, robustbench_export, specs
 from robustvit.config.report_jobs import shard_count
 from robustvit.config.published_links import check_published
 from robustvit.config.resolve import resolve
@@ -32,8 +32,10 @@ def resolve_or_stop(settings):
 
 CONFIG = resolve_or_stop(config)
 SOURCES = f"{CONFIG['paths']['results']}/sources"
+FIRST_USES = f"{CONFIG['paths']['results']}/first_uses"  # hashes of checkpoints, for all runs
 R = f"{CONFIG['paths']['results']}/{CONFIG['name']}"
 EXPERIMENTS = CONFIG["experiments"]
+EXPORTED = robustbench_export.exported_experiments(CONFIG, EXPERIMENTS)
 PROCESSES, NODES = (CONFIG["compute"]["training"][key] for key in ("processes", "nodes"))
 # Settings that change the speed and never a result reach the jobs as variables: as parameters they
 # would rerun everything when they change.
@@ -43,6 +45,7 @@ os.environ.update(
     or CONFIG["compute"]["device"],
     ROBUSTVIT_PROCESSES=str(PROCESSES),
     ROBUSTVIT_NODES=str(NODES),
+    ROBUSTVIT_BATCH_SIZE=str(CONFIG["compute"]["batch_size"]),
     ROBUSTVIT_WORKERS=str(CONFIG["compute"]["workers"]),
     ROBUSTVIT_MONITORING=json.dumps({**CONFIG["monitoring"], "folder": R}),
     ROBUSTVIT_CONFIGFILES=os.pathsep.join(
@@ -137,6 +140,22 @@ def evaluations(names):
         f"{R}/eval/{name}/{protocol}.json"
         for name in names
         for protocol in EXPERIMENTS[name]["evaluate"]
+    ]
+
+
+def exported_evaluation(wildcards):
+    """The evaluation that is exported to RobustBench's format."""
+    protocol = robustbench_export.exported_protocol(CONFIG, wildcards.experiment)
+    return f"{R}/eval/{wildcards.experiment}/{protocol}.json"
+
+
+def adversarial_sets(names):
+    """The adversarial images of these experiments, where a protocol keeps them."""
+    return [
+        f"{R}/eval/{name}/adversarial/{protocol}/manifest.json"
+        for name in names
+        for protocol in EXPERIMENTS[name]["evaluate"]
+        if CONFIG["protocols"][protocol].get("save_adversarial")
     ]
 
 

@@ -1,4 +1,4 @@
-"""Accuracy, clean and under attack, one row per example.
+"""Accuracy, clean and under attack, one row per example and attack.
 
 Reads: weights and built data sets. Writes: <run>/eval/<experiment>/.
 """
@@ -47,6 +47,7 @@ rule evaluate_model:
         " --weights {input.weights:q}"
         " --output {output:q}"
         " --work-dir {params.work:q}"
+        ' --batch-size "$ROBUSTVIT_BATCH_SIZE"'
         " --threads {threads}"
         " --device $ROBUSTVIT_DEVICE"
         " >{log:q} 2>&1"
@@ -84,5 +85,70 @@ rule gather_evaluation:
         " --spec {params.spec:q}"
         " --output-rows {output.rows:q}"
         " --output-summary {output.summary:q}"
+        " {input.shards:q}"
+        " >{log:q} 2>&1"
+
+
+rule export_robustbench:
+    input:
+        script="scripts/export_robustbench.py",
+        code=code("export_robustbench.py"),
+        evaluation=exported_evaluation,
+        published=CONFIG["paths"]["published"],
+    output:
+        f"{R}/eval/{{experiment}}/robustbench.json",
+    log:
+        f"{R}/logs/export_robustbench/{{experiment}}.log",
+    benchmark:
+        f"{R}/benchmarks/export_robustbench/{{experiment}}.tsv"
+    wildcard_constraints:
+        experiment=names_regex(EXPORTED),
+    conda:
+        "../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=spec_of(lambda name: robustbench_export.robustbench_spec(CONFIG, name), "experiment"),
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --evaluation {input.evaluation:q}"
+        " --published {input.published:q}"
+        " --output {output:q}"
+        " >{log:q} 2>&1"
+
+
+rule export_adversarial:
+    input:
+        script="scripts/export_adversarial.py",
+        code=code("export_adversarial.py"),
+        shards=shard_files,
+        dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"]),
+    output:
+        f"{R}/eval/{{experiment}}/adversarial/{{protocol}}/manifest.json",
+    log:
+        f"{R}/logs/export_adversarial/{{experiment}}-{{protocol}}.log",
+    benchmark:
+        f"{R}/benchmarks/export_adversarial/{{experiment}}-{{protocol}}.tsv"
+    wildcard_constraints:
+        experiment=names_regex(EXPERIMENTS),
+        protocol=names_regex(CONFIG["protocols"]),
+    conda:
+        "../envs/conda.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=120,
+    params:
+        spec=spec_of(
+            lambda name, protocol: specs.gather_spec(CONFIG, name, protocol, STAND_IN),
+            "experiment",
+            "protocol",
+        ),
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --dataset {input.dataset:q}"
+        " --output {output:q}"
         " {input.shards:q}"
         " >{log:q} 2>&1"

@@ -67,10 +67,11 @@ rule import_checkpoint:
     input:
         script="scripts/import_checkpoint.py",
         code=lambda wildcards: code(
-            "import_checkpoint.py", inputs.checkpoint_plugin(CONFIG, wildcards.checkpoint)
+            "import_checkpoint.py", *inputs.checkpoint_plugins(CONFIG, wildcards.checkpoint)
         ),
     output:
-        f"{R}/checkpoints/{{checkpoint}}/weights.safetensors",
+        weights=f"{R}/checkpoints/{{checkpoint}}/weights.safetensors",
+        source=f"{R}/checkpoints/{{checkpoint}}/source.json",
     log:
         f"{R}/logs/import_checkpoint/{{checkpoint}}.log",
     benchmark:
@@ -84,5 +85,11 @@ rule import_checkpoint:
         runtime=60,
     params:
         spec=spec_of(lambda name: specs.checkpoint_spec(CONFIG, name), "checkpoint"),
+        record=lambda wildcards: f"{FIRST_USES}/{wildcards.checkpoint}.json",
     shell:
-        "python {input.script} --spec {params.spec:q} --output {output:q} >{log:q} 2>&1"
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --record {params.record:q}"
+        " --output {output.weights:q}"
+        " --source {output.source:q}"
+        " >{log:q} 2>&1"

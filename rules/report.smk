@@ -121,6 +121,9 @@ rule write_summary:
         evaluations=evaluations(inputs.report_experiments(CONFIG)),
         datasets=[manifest(name) for name in inputs.report_datasets(CONFIG)],
         trained=[f"{R}/train/{name}/metrics.csv" for name in inputs.report_trainings(CONFIG)],
+        imported=[
+            f"{R}/checkpoints/{name}/source.json" for name in inputs.report_checkpoints(CONFIG)
+        ],
         published=CONFIG["paths"]["published"],
     output:
         f"{R}/summary.json",

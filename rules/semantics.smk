@@ -53,7 +53,7 @@ rule classify_perturbations:
     input:
         script="scripts/classify_perturbations.py",
         code=lambda wildcards: code(
-            "classify_perturbations.py", inputs.model_plugin(CONFIG, wildcards.classifier)
+            "classify_perturbations.py", *inputs.experiment_plugins(CONFIG, wildcards.classifier)
         ),
         perturbations=f"{R}/semantics/{{analysis}}/{{generator}}/manifest.json",
         weights=lambda wildcards: evaluated_weights(wildcards.classifier),

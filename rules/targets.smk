@@ -19,12 +19,24 @@ rule finetune:
 rule evaluate:
     input:
         evaluations(inputs.report_experiments(CONFIG)),
+        adversarial_sets(inputs.report_experiments(CONFIG)),
 
 
 rule checkpoints:
     input:
         [weights_of("checkpoint", name) for name in CONFIG["checkpoints"]],
         evaluations(inputs.checkpoint_experiments(CONFIG)),
+        adversarial_sets(inputs.checkpoint_experiments(CONFIG)),
+
+
+rule robustbench:
+    input:
+        [
+            f"{R}/eval/{name}/robustbench.json"
+            for name in robustbench_export.exported_experiments(
+                CONFIG, inputs.report_experiments(CONFIG)
+            )
+        ],
 
 
 rule semantics:

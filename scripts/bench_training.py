@@ -1,97 +1,122 @@
-"""Time one training step of each loss on random images: milliseconds, images/s, memory.
+"""Time training steps: clean, one-step attack, TRADES; this project's and the released code's.
 
-Ratios to the clean step of the same model are what can be compared between machines; the floor is
-1.67 for one attack step and 9 for TRADES with PGD-10 (counted in forward passes).
+Ratios to the clean step of the same model are what can be compared between machines. The floor is
+counted in operations. All kinds of steps are timed by turns; memory is measured in a process of its
+own for each. On a CPU the times are those of the process, not of the wall.
 
-Example:
-    python scripts/bench_training.py --image-size 224 --batch-size 256 --precision bf16 \
-        --model '{"family": "xcit", "args": {"embed_dim": 384, "num_heads": 8}}'
+Examples:
+    python scripts/bench_training.py
+    python scripts/bench_training.py --cases n12_224 --device cuda --compile
+    python scripts/bench_training.py --cases --batch-size 256 --image-size 224 --steps clean fgsm \
+        --model '{"family": "timm", "args": {"model": "xcit_small_12_p16_224"}}'
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
+import subprocess
+import sys
+from dataclasses import replace
 
-import torch
-import torch.nn.functional as F
-
-from robustvit.core import plugins
+from robustvit.benchmarks.cases import CASES, COMPILED, VARIANTS, Case
+from robustvit.benchmarks.loading import loading_speeds
+from robustvit.benchmarks.measuring import floors, interleave, peak_memory, step_clock
+from robustvit.benchmarks.report import STEP_HEAD, circumstances, markdown, step_rows
+from robustvit.benchmarks.stepping import Stepper
 from robustvit.core.cli import run_cli
-from robustvit.models.factory import build_model
-from robustvit.training.contracts import AttackSettings, Batch, LossContext
 from robustvit.training.devices import Device, open_device
-from robustvit.training.optimizer import build_optimizer
 
-XCIT = {"patch_size": 16, "embed_dim": 384, "depth": 12, "num_heads": 8, "tokens_norm": True}
-STEPS = {"clean": 0, "adversarial": 1, "trades": 10}
-OPTIMIZER = {"name": "adamw", "lr": 5e-4, "weight_decay": 0.5, "betas": [0.9, 0.999], "eps": 1e-8}
+LOADING_HEAD = ("pixels", "augmentation", "images/s")
 
 
 def parse_arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--model", type=json.loads, default={}, help="family and args, as JSON")
-    parser.add_argument("--image-size", type=int, default=224, help="side in pixels")
-    parser.add_argument("--batch-size", type=int, default=64, help="images per step")
-    parser.add_argument("--num-classes", type=int, default=1000, help="size of the head")
-    parser.add_argument("--precision", default="float32", help="float32 or bf16")
-    parser.add_argument("--losses", nargs="+", default=list(STEPS), help="which steps to time")
-    parser.add_argument("--repeats", type=int, default=10, help="timed steps, after two others")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda")
-    parser.add_argument("--threads", type=int, default=1, help="CPU threads")
+    add = parser.add_argument
+    add("--cases", nargs="*", default=["n12_32", "n12_224"], choices=CASES, help="built-in models")
+    add("--model", type=json.loads, help="another model: family and args, as JSON")
+    add("--image-size", type=int, default=224, help="its images' side in pixels")
+    add("--batch-size", type=int, help="images per step, also of built-in models")
+    add("--steps", nargs="+", choices=VARIANTS, help="which kinds of steps; by default the case's")
+    add("--compile", action="store_true", help="also with torch.compile, which takes minutes")
+    add("--rounds", type=int, default=6, help="times that each kind of step is taken")
+    add("--seconds", type=float, default=160.0, help="time for a case, at least one round")
+    add("--device", default="auto", help="auto, cpu or cuda")
+    add("--threads", type=int, default=1, help="CPU threads")
+    add("--no-memory", action="store_true", help="do not measure memory")
+    add("--no-loading", action="store_true", help="do not measure the data loader")
+    add("--quick", action="store_true", help="a small model, two rounds: does it run at all?")
+    add("--peak-of", nargs=2, metavar=("CASE", "STEP"), help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def prepare(arguments: argparse.Namespace, device: Device) -> tuple[torch.nn.Module, Batch]:
-    """Build the model and a batch of random images."""
-    size, count = arguments.image_size, arguments.batch_size
-    entry = {"family": "xcit", "name": "benchmark", "patch_size": None, "normalization": None}
-    entry |= {"num_classes": arguments.num_classes, "image_size": size, "drop_path": 0.05}
-    entry |= arguments.model
-    if entry["family"] == "xcit":
-        entry["args"] = XCIT | entry.get("args", {})
-    model = build_model(entry, seed=0).to(device.device).train()
-    images, labels = torch.rand(count, 3, size, size), torch.arange(count) % arguments.num_classes
-    return model, Batch(*device.put(images, labels, torch.arange(count)))
+def chosen_cases(arguments: argparse.Namespace) -> list[Case]:
+    """The cases to time."""
+    cases = [CASES[name] for name in (["quick"] if arguments.quick else arguments.cases)]
+    if arguments.model:
+        model = {"name": "benchmark", "patch_size": None, "normalization": None, "drop_path": 0.05}
+        model |= {"num_classes": 1000, "image_size": arguments.image_size} | arguments.model
+        cases = [Case(json.dumps(arguments.model), model, 64, ("clean", "fgsm", "trades"))]
+    for i, case in enumerate(cases):
+        variants = arguments.steps or case.variants + (COMPILED if arguments.compile else ())
+        size = arguments.batch_size or case.batch_size
+        cases[i] = replace(case, variants=tuple(variants), batch_size=size)
+    return cases
 
 
-def time_steps(name: str, model: torch.nn.Module, batch: Batch, a: argparse.Namespace, device):
-    """Return the median seconds of a step with the loss `name`, and the peak memory in MB."""
-    loss = plugins.load("robustvit.training.losses", name)
-    steps = STEPS.get(name, 1)
-    attack = AttackSettings("pgd", "linf", 4 / 255, 1.5 * 4 / 255 / steps, steps) if steps else None
-    context = LossContext(model, F.cross_entropy, attack, {"name": name, "beta": 6.0})
-    optimizer = build_optimizer(model, OPTIMIZER)
-    seconds = []
-    for _ in range(a.repeats + 2):
-        started = time.perf_counter()
-        with device.autocast(a.precision):
-            output = loss.compute(batch, context)
-        output.loss.backward()
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        if device.is_cuda:
-            torch.cuda.synchronize()
-        seconds.append(time.perf_counter() - started)
-    return statistics.median(seconds[2:]), device.memory_mb()
+def memory_of(case: Case, arguments: argparse.Namespace) -> dict[str, float]:
+    """MB of each kind of step, each in a fresh process; those that are compiled left out."""
+    name = next((name for name, known in CASES.items() if known.model == case.model), None)
+    if arguments.no_memory or name is None:
+        return {}
+    options = ["--device", arguments.device, "--threads", str(arguments.threads)]
+    options += ["--batch-size", str(case.batch_size)]
+    found = {}
+    for step in ("fgsm", "released_fgsm") if arguments.quick else case.variants:
+        if not VARIANTS[step].layout.get("compile"):
+            command = [sys.executable, __file__, "--peak-of", name, step, *options]
+            done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+            found[step] = float(done.stdout)
+    return found
+
+
+def print_case(case: Case, device: Device, arguments: argparse.Namespace) -> None:
+    """Time a case and print its table."""
+    steppers = {name: Stepper(case, VARIANTS[name], device) for name in case.variants}
+    clock = step_clock(device)
+    rounds, seconds = (1, 0.0) if arguments.quick else (arguments.rounds, arguments.seconds)
+    times = interleave(steppers, rounds, clock, seconds)
+    memory = memory_of(case, arguments)
+    print(f"\n{case.label}, batch {case.batch_size}\n")
+    print(markdown(STEP_HEAD, step_rows(case, times, memory, floors(case))), flush=True)
+
+
+def print_loading(arguments: argparse.Namespace) -> None:
+    """Measure the data loader and print its table."""
+    count, seconds = (16, 0.2) if arguments.quick else (192, 6.0)
+    rows = [
+        [str(row["pixels"]), row["augmentation"], f"{row['images_per_second']:,.0f}"]
+        for row in loading_speeds(count, seconds)
+    ]
+    print("\nData loader, images per second of a core\n")
+    print(markdown(LOADING_HEAD, rows), flush=True)
 
 
 def main() -> None:
-    """Print one line per loss."""
+    """Measure and print."""
     arguments = parse_arguments()
     device = open_device(arguments.device, arguments.threads)
-    model, batch = prepare(arguments, device)
-    print(f"{device.name}, torch {torch.__version__}, batch {arguments.batch_size}, "
-          f"{arguments.image_size} px, {arguments.precision}")  # fmt: skip
-    first = None
-    for name in arguments.losses:
-        seconds, memory = time_steps(name, model, batch, arguments, device)
-        first = first or seconds
-        print(f"{name:12} {seconds * 1e3:9.1f} ms {arguments.batch_size / seconds:9.1f} images/s "
-              f"{seconds / first:6.2f} x {memory:9.0f} MB")  # fmt: skip
+    if arguments.peak_of:
+        name, step = arguments.peak_of
+        case = replace(CASES[name], batch_size=arguments.batch_size or CASES[name].batch_size)
+        print(peak_memory(Stepper(case, VARIANTS[step], device, attack_steps=2)))
+        return
+    print(circumstances(device, arguments.threads), flush=True)
+    for case in chosen_cases(arguments):
+        print_case(case, device, arguments)
+    if not arguments.no_loading:
+        print_loading(arguments)
 
 
 if __name__ == "__main__":

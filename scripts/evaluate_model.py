@@ -1,4 +1,4 @@
-"""Evaluate a model on one shard of a data set and write one Parquet row per example."""
+"""Evaluate a model on one shard of a data set and write one Parquet row per example and attack."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--work-dir", type=Path, help="folder for finished attacks, from which a killed job goes on"
     )
+    parser.add_argument(
+        "--batch-size", type=int, default=64, help="images at a time; no result depends on it"
+    )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--device", default="auto", help='"auto", "cpu", "cuda" or "cuda:1"')
     return parser.parse_args()
@@ -30,7 +33,8 @@ def main() -> None:
     """Evaluate and write the rows."""
     arguments = parse_arguments()
     device = open_device(arguments.device, arguments.threads)
-    inputs = (arguments.spec, arguments.dataset, arguments.weights, device, arguments.work_dir)
+    spec = {**arguments.spec, "batch_size": arguments.batch_size}
+    inputs = (spec, arguments.dataset, arguments.weights, device, arguments.work_dir)
     table, metadata = evaluate_shard(*inputs)
     write_rows(arguments.output, table, metadata)
     discard_partial(*inputs)

@@ -8,10 +8,9 @@ import json
 from pathlib import Path
 
 from robustvit.core.cli import add_spec_argument, run_cli
-from robustvit.core.files import sha256
-from robustvit.models.factory import build_model
-from robustvit.models.importing import checkpoint_file
-from robustvit.models.weights import load_weights, save_weights
+from robustvit.core.files import write_json
+from robustvit.models.imported import import_model
+from robustvit.models.weights import save_weights
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -19,24 +18,30 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_spec_argument(parser)
     parser.add_argument("--output", type=Path, required=True, help="result: weights.safetensors")
+    parser.add_argument(
+        "--source", type=Path, help="result: where the weights come from, as JSON with hashes"
+    )
+    parser.add_argument(
+        "--record", type=Path, help="keeps the hash of a first use, where none was published"
+    )
     return parser.parse_args()
 
 
 def main() -> None:
-    """Load strictly, and save as safetensors."""
+    """Load strictly, try the model out, and save as safetensors."""
     arguments = parse_arguments()
     spec = arguments.spec
-    model = build_model(spec["model"])
-    with checkpoint_file(spec["url"], spec.get("sha256"), spec.get("mirrors") or ()) as path:
-        load_weights(model, path)
-        metadata = {
-            "format": "pt",
-            "checkpoint": spec["checkpoint"],
-            "url": spec["url"],
-            "source_sha256": sha256(path),
-            "model": json.dumps(spec["model"], sort_keys=True),
-        }
+    model, source = import_model(spec, arguments.record)
+    metadata = {
+        "format": "pt",
+        "checkpoint": spec["checkpoint"],
+        "url": spec["url"] or "",
+        "source_sha256": source["sha256"] or "",
+        "model": json.dumps(spec["model"], sort_keys=True),
+    }
     save_weights(arguments.output, model, metadata)
+    if arguments.source:
+        write_json(arguments.source, source)
 
 
 if __name__ == "__main__":

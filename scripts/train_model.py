@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 from robustvit.core.cli import add_spec_argument, run_cli
+from robustvit.training.devices import Device
 from robustvit.training.interruption import (
     EXIT_INTERRUPTED,
     Interrupted,
@@ -87,10 +88,17 @@ def main() -> int:
             )
     except Interrupted as stop:
         print(f"{stop}; the state is saved, start again to go on", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    finally:
-        device.close()
-    return 0
+        return leave(device, EXIT_INTERRUPTED)
+    return leave(device, 0)
+
+
+def leave(device: Device, code: int) -> int:
+    """End one of several processes without torch's destructors, which may wait for ever."""
+    device.close()
+    if device.world_size > 1:
+        sys.stderr.flush()
+        os._exit(code)
+    return code
 
 
 if __name__ == "__main__":

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from safetensors import safe_open
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "evaluation"))
@@ -25,6 +29,7 @@ from evaluation_samples import (  # noqa: E402
 )
 
 from robustvit.core.files import read_json, sha256  # noqa: E402
+from robustvit.evaluation.rows import read_rows  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -37,19 +42,23 @@ def weights(tmp_path_factory: pytest.TempPathFactory, colours: Path) -> Path:
     return write_weights(tmp_path_factory.mktemp("weights") / "weights.safetensors", colours)
 
 
+def command(program: str, spec: dict, *options: object) -> list[str]:
+    start = [sys.executable, str(ROOT / "scripts" / program), "--spec", json.dumps(spec)]
+    return [*start, *map(str, options)]
+
+
 def call(program: str, spec: dict, *options: object, fails: bool = False) -> str:
     """Run a program; return what it wrote to standard error."""
-    command = [sys.executable, str(ROOT / "scripts" / program), "--spec", json.dumps(spec)]
     done = subprocess.run(
-        [*command, *map(str, options)], capture_output=True, text=True, timeout=120, check=False
+        command(program, spec, *options), capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == (2 if fails else 0), done.stderr
     assert "Traceback" not in done.stderr
     return done.stderr
 
 
-def evaluate(spec: dict, colours: Path, weights: Path, output: Path, *options: object) -> None:
-    call(
+def evaluate(spec: dict, colours: Path, weights: Path, output: Path, *options: object) -> str:
+    return call(
         "evaluate_model.py", spec, "--dataset", colours, "--weights", weights, "--output", output,
         "--threads", 1, "--device", "cpu", *options,
     )  # fmt: skip
@@ -75,6 +84,48 @@ def test_evaluate_in_shards_and_gather(colours: Path, weights: Path, tmp_path: P
         *reversed(shards),
     )  # fmt: skip
     assert sha256(rows) == before
+
+
+def test_a_kill_loses_one_attack_at_most(colours: Path, weights: Path, tmp_path: Path) -> None:
+    attack = {**QUICK_AUTOATTACK, "options": {"iterations": 4, "queries": 300}}
+    spec, work = evaluate_spec("autoattack", attack), tmp_path / "work"
+    whole, killed = tmp_path / "whole.parquet", tmp_path / "killed.parquet"
+    evaluate(spec, colours, weights, whole)
+    process = subprocess.Popen(
+        command(
+            "evaluate_model.py", spec, "--dataset", colours, "--weights", weights,
+            "--output", killed, "--work-dir", work, "--device", "cpu",
+        ),
+        stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    end = time.monotonic() + 60
+    while not list(work.rglob("fab-t.safetensors")):
+        assert process.poll() is None and time.monotonic() < end, "not killed in time"
+        time.sleep(0.005)
+    process.kill()
+    process.wait()
+    assert not killed.exists()
+    kept = {path: path.stat().st_mtime_ns for path in work.rglob("*.safetensors")}
+    assert {path.stem for path in kept} == {"apgd-ce", "apgd-t", "fab-t"}
+    shutil.copytree(work, tmp_path / "copy", copy_function=shutil.copy2)
+    log = evaluate(
+        spec, colours, weights, killed, "--work-dir", work, "--batch-size", 7,
+    )  # fmt: skip
+    assert "Traceback" not in log
+    assert pq.read_table(killed).equals(pq.read_table(whole))
+    assert attack_seconds(killed)["fab-t"] == saved_seconds(tmp_path / "copy", "fab-t")
+    assert not list(work.iterdir())
+
+
+def attack_seconds(path: Path) -> dict[str, float]:
+    return read_rows(path)[1]["attack_seconds"]
+
+
+def saved_seconds(work: Path, name: str) -> float:
+    """What an attack took before the kill: it was not run again if the rows say the same."""
+    (path,) = work.rglob(f"{name}.safetensors")
+    with safe_open(path, framework="pt") as stored:
+        return float(stored.metadata()["seconds"])
 
 
 def test_a_shard_cut_short_is_named(colours: Path, weights: Path, tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def assert_same_result(one: Path, other: Path) -> None:
     print(f"greatest difference of a weight: {apart:.1e}")
     assert apart < TOLERANCE
     for ours, theirs in zip(rows(one), rows(other), strict=True):
-        assert float(ours["train_loss"]) == pytest.approx(float(theirs["train_loss"]), abs=1e-5)
+        assert float(ours["train_loss"]) == pytest.approx(float(theirs["train_loss"]), abs=1e-4)
         for share in ("train_robust_top1", "eval_clean_top1", "eval_robust_top1"):
             assert ours[share] == theirs[share]
 
@@ -108,7 +108,7 @@ def test_processes_may_share_the_parts_of_a_batch_and_change_in_number(command, 
     run(command(TRADES, alone), tmp_path)
     started = start(command(TRADES, shared, "--processes", "4"), tmp_path)
     wait_for_state(shared, seconds=200)
-    started.send_signal(signal.SIGTERM)
+    started.send_signal(signal.SIGUSR1)
     _, errors = started.communicate(timeout=120)
     assert started.returncode == 75, errors
     assert not (shared / "weights.safetensors").exists()
@@ -145,7 +145,8 @@ XLA = {
 }
 
 
-@pytest.mark.parametrize(("spec", "cores"), [(LIGHT, 1), (TRADES, 4)], ids=["light-1", "trades-4"])
+@pytest.mark.parametrize("cores", [1, 4])
+@pytest.mark.parametrize("spec", [LIGHT, TRADES], ids=["light", "trades"])
 def test_xla_gives_the_result_of_the_cpu(spec, cores, command, tmp_path):
     if importlib.util.find_spec("torch_xla") is None:
         pytest.skip("torch_xla is not installed (it has no package for this platform)")

@@ -137,6 +137,7 @@ def test_the_packaged_resnet_is_imported(tmp_path):
         "url": "package:pyautoattack/examples/model_test.pt",
         "sha256": "399f52da9f914c323fa5a6096d60f460a3449a59b64a6405200c1e629f8425a7",
         "model": RESNET,
+        "mirrors": [],
     }
     command = [sys.executable, script, "--spec", json.dumps(spec), "--output", str(output)]
     run(command, tmp_path)

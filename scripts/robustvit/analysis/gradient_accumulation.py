@@ -11,9 +11,9 @@ from torch import Tensor, nn
 
 from robustvit.attacks.pgd import default_step_size, perturb
 from robustvit.attacks.support.frozen import attack_mode
-from robustvit.attacks.support.random import fold, uniform
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.progress import Progress
+from robustvit.core.random import fold, uniform
 from robustvit.core.seeding import derive_seed
 from robustvit.evaluation.shards import load_model, predict
 from robustvit.training.devices import Device

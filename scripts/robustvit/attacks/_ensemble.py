@@ -32,7 +32,7 @@ class Component:
         name: as in rows and reports, for instance "apgd-ce".
         stream: number of its random stream; it never changes, whatever else runs.
         build: makes the attack around a callable model.
-        calls: expected calls of the model on each batch.
+        calls: expected calls of the model for an example that withstands it.
         cost: work of a call in forward passes.
     """
 
@@ -44,7 +44,7 @@ class Component:
 
     @property
     def work(self) -> float:
-        """Expected work on a batch in forward passes."""
+        """Expected work on such an example in forward passes."""
         return self.calls * self.cost
 
 
@@ -77,12 +77,12 @@ def run_ensemble(
     # pyautoattack calls `view` on gradients, which fails for images in channels_last layout.
     images = images.detach().contiguous()
     watch, outcomes = Watch(model, report), {}
-    watch.total, finished = sum(component.work for component in components), 0.0
     with attack_mode(model, "eval"):
         standing = still_correct(model, images, labels, batch_size)
-        for component in components:
+        for place, component in enumerate(components):
             outcome = checkpoint.load(component.name) if checkpoint else None
             if outcome is None:
+                _announce(watch, components[place:], int(standing.sum()) if epsilon > 0 else 0)
                 outcome = _run(
                     component, watch, images, labels, standing, seeds, epsilon, batch_size
                 )
@@ -91,9 +91,15 @@ def run_ensemble(
             outcomes[component.name] = outcome
             left = still_correct(model, outcome.adversarial, labels, batch_size)
             standing = standing & left
-            finished += component.work
-            watch.finish(finished)
+    watch.finish()
     return outcomes
+
+
+def _announce(watch: Watch, components: list[Component], standing: int) -> None:
+    """Say that the first of `components` begins, the others come after it."""
+    now, *later = components
+    ahead = standing * sum(component.work for component in later)
+    watch.begin(f"{now.name}, {standing} stand", now.cost, standing * now.work, ahead)
 
 
 def _run(
@@ -111,9 +117,6 @@ def _run(
     places = standing.nonzero().flatten()
     # An empty tensor splits into one empty batch, which many models refuse.
     batches = places.split(batch_size) if epsilon > 0 and len(places) else ()
-    watch.begin(
-        f"{component.name}, {int(standing.sum())} stand", component.cost / max(len(batches), 1)
-    )
     own = fold(seeds, component.stream)
     for chosen in batches:
         attack = component.build(watch)

@@ -10,19 +10,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from robustvit.attacks._forward import forward
 from robustvit.attacks.support.folding import folded
 from robustvit.attacks.support.frozen import attack_mode
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.random import fold, normal, uniform
-from robustvit.models.passes import forward
 
 Norm = Literal["linf", "l2"]
 START_OFFSET = 1e-5
@@ -218,23 +218,46 @@ def run(
         default_step_size(epsilon, steps, settings["step_factor"]) if fixed is None else fixed / 255
     )
     started = time.perf_counter()
-    adversarial = images.detach().clone()
+    adversarial, queries = images.detach().clone(), torch.zeros_like(labels)
     with attack_mode(model, "eval"):
         ran = standing = still_correct(model, images, labels, batch_size)
         for restart in range(restarts):
+            tell = Steps(report, restart, restarts, int(standing.sum()) * steps)
             for chosen in standing.nonzero().flatten().split(batch_size):
                 adversarial[chosen] = perturb(
                     model, images[chosen], labels[chosen], epsilon=epsilon, norm=norm,
                     steps=steps, step_size=step, seeds=fold(seeds[chosen], restart),
+                    after_step=partial(tell.add, len(chosen)),
                 )  # fmt: skip
+                queries[chosen] += steps if epsilon > 0 else 0
             standing = still_correct(model, adversarial, labels, batch_size) & ran
             report((restart + 1) / restarts, f"{int(standing.sum())} of {len(labels)} stand")
     seconds = time.perf_counter() - started
-    return {outcome_name(options): AttackOutcome(adversarial, ran, seconds)}
+    return {outcome_name(options): AttackOutcome(adversarial, ran, seconds, queries)}
+
+
+class Steps:
+    """Reports progress within one of several restarts.
+
+    Args:
+        report: gets the finished fraction.
+        restart, restarts: which one of how many.
+        total: steps of all images.
+    """
+
+    def __init__(self, report: Report, restart: int, restarts: int, total: int) -> None:
+        self._report, self._restart, self._restarts = report, restart, restarts
+        self._total, self._done = max(total, 1), 0
+
+    def add(self, images: int) -> None:
+        """Note one step of so many images."""
+        self._done += images
+        fraction = (self._restart + self._done / self._total) / self._restarts
+        self._report(fraction, f"try {self._restart + 1} of {self._restarts}")
 
 
 @torch.no_grad()
 def still_correct(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> Tensor:
     """Return which images the model classifies as their label, bool [B]."""
     pairs = zip(images.split(batch_size), labels.split(batch_size), strict=True)
-    return torch.cat([forward(model, x).argmax(dim=1) == y for x, y in pairs])
+    return torch.cat([model(x).argmax(dim=1) == y for x, y in pairs])

@@ -12,10 +12,10 @@ from robustvit.config.references import table_experiments
 from robustvit.core.files import read_json
 from robustvit.core.plugins import load
 from robustvit.data.archives import describe_in_mirrors, find_in_mirrors
+from robustvit.models.entry_points import model_plugins
 from robustvit.training.parts import plugin_modules
 
 ATTACKS = "robustvit.attacks"
-FAMILIES = "robustvit.models.families"
 
 
 def stand_in_datasets(config: Mapping) -> dict[str, bool]:
@@ -66,12 +66,12 @@ def training_plugins(config: Mapping, name: str) -> list[str]:
 def evaluation_plugins(config: Mapping, name: str, protocol: str) -> list[str]:
     """Plug-ins that decide an evaluation's rows: model family and attack."""
     attack = config["protocols"][protocol]["attack"]
-    return [model_plugin(config, name)] + ([f"{ATTACKS}.{attack}"] if attack else [])
+    return experiment_plugins(config, name) + ([f"{ATTACKS}.{attack}"] if attack else [])
 
 
-def model_plugin(config: Mapping, name: str) -> str:
-    """Module of the family of the experiment's model."""
-    return f"{FAMILIES}.{specs.model_spec(config, name)['family']}"
+def experiment_plugins(config: Mapping, name: str) -> list[str]:
+    """What the experiment's model is built by: its family's module, and a file of the user's."""
+    return model_plugins(specs.model_spec(config, name))
 
 
 def table_inputs(config: Mapping, name: str) -> list[str]:
@@ -165,6 +165,13 @@ def checkpoint_experiments(config: Mapping) -> list[str]:
     return [name for name, entry in entries if "checkpoint" in (entry["weights"] or {})]
 
 
+def report_checkpoints(config: Mapping) -> list[str]:
+    """Checkpoints whose weights the report's experiments start from or evaluate."""
+    entries = [config["experiments"][name] for name in report_experiments(config)]
+    starts = [entry["init"] or entry["weights"] or {} for entry in entries]
+    return sorted({start["checkpoint"] for start in starts if "checkpoint" in start})
+
+
 def pretrained(config: Mapping) -> list[str]:
     """Experiments that train from scratch."""
     entries = config["experiments"].items()
@@ -200,15 +207,15 @@ def builder_plugin(config: Mapping, name: str) -> str:
     return f"robustvit.data.builders.{config['datasets'][name]['builder']}"
 
 
-def checkpoint_plugin(config: Mapping, name: str) -> str:
-    """Module of the family of a checkpoint's model."""
-    return f"{FAMILIES}.{specs.checkpoint_model(config, name)['family']}"
+def checkpoint_plugins(config: Mapping, name: str) -> list[str]:
+    """What a checkpoint's model is built by."""
+    return model_plugins(specs.checkpoint_model(config, name))
 
 
 def perturbation_plugins(config: Mapping, analysis: str, generator: str) -> list[str]:
     """Plug-ins that decide a set of perturbations: model family and attack."""
     attack = config["semantics"][analysis].get("attack", "pgd")
-    return [model_plugin(config, generator), f"{ATTACKS}.{attack}"]
+    return [*experiment_plugins(config, generator), f"{ATTACKS}.{attack}"]
 
 
 def table_plugin(config: Mapping, name: str) -> str:

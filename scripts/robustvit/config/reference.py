@@ -41,7 +41,10 @@ def _entry_schema(section: Mapping, root: Mapping) -> Mapping | None:
 def _follow(schema: Mapping, root: Mapping) -> Mapping:
     if "$ref" not in schema:
         return schema
-    target = _follow(root["$defs"][schema["$ref"].rsplit("/", 1)[-1]], root)
+    target = root
+    for part in schema["$ref"].removeprefix("#/").split("/"):
+        target = target[part]
+    target = _follow(target, root)
     return {**target, **{k: v for k, v in schema.items() if k != "$ref"}}
 
 

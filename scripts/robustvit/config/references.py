@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from robustvit.config.outside import check_checkpoint, check_model
 from robustvit.config.recipes import check_plugin, check_recipe
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.sources import SCRIPTS
 
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
-    *("analyses", "figures", "tables", "plan"),
+    *("analyses", "figures", "tables", "plan", "robustbench"),
     *("pretrain_model", "finetune_model", "draw_rule_graph", "render_html"),
 )
 LEAST_255 = {"linf": 0.25, "l2": 8.0}
@@ -28,6 +29,7 @@ def check_references(config: Mapping) -> None:
         where = f"checkpoints.{name}"
         known(config, "models", checkpoint["model"], f"{where}.model")
         known(config, "datasets", checkpoint["dataset"], f"{where}.dataset")
+        check_checkpoint(config, where, checkpoint)
     for name, experiment in config["experiments"].items():
         _check_experiment(config, f"experiments.{name}", experiment)
     _check_cycles(config["experiments"])
@@ -218,6 +220,8 @@ def check_plugins(config: Mapping) -> None:
     for package, section, key in named:
         for name, entry in config[section].items():
             check_plugin(package, entry.get(key), f"{section}.{name}.{key}")
+    for name, entry in config["models"].items():
+        check_model(f"models.{name}", entry)
     for name, entry in config["semantics"].items():
         attack = entry.get("attack", "pgd")
         check_plugin("robustvit.attacks", attack, f"semantics.{name}.attack")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 
 from robustvit.config import inputs, specs
 
+SHARD = 64  # images that are worth a job of their own
 ONCE = ("write_summary", "render_report", "render_html")
 
 
@@ -20,7 +22,7 @@ def report_jobs(config: Mapping) -> dict[str, list[str] | dict[str, int] | None]
     return {
         **_sources(config, datasets),
         "build_dataset": datasets,
-        "import_checkpoint": _checkpoints(config, names),
+        "import_checkpoint": inputs.report_checkpoints(config),
         "pretrain_model": inputs.report_trainings(config, False),
         "finetune_model": inputs.report_trainings(config, True),
         "evaluate_model": {f"{n}-{p}": shard_count(config, n, p) for n, p in pairs},
@@ -52,6 +54,8 @@ def shard_count(config: Mapping, name: str, protocol: str) -> int:
     if isinstance(count, Mapping):
         count = count.get(config["experiments"][name]["eval_dataset"], count["default"])
     images = specs.num_examples(config, name, protocol)
+    if config["experiments"][name]["eval_examples"].get(protocol):
+        count = min(count, math.ceil(images / SHARD))  # it was meant for the protocol's own number
     return min(count, images) if images else count
 
 
@@ -62,11 +66,6 @@ def _sources(config: Mapping, datasets: Iterable[str]) -> dict[str, list[str]]:
     if made:
         fetched.add("cifar10")  # its photographs stand in
     return {"fetch_source": sorted(fetched), "make_stand_in": sorted(made)}
-
-
-def _checkpoints(config: Mapping, names: Iterable[str]) -> list[str]:
-    starts = (config["experiments"][n][key] for n in names for key in ("init", "weights"))
-    return sorted({start["checkpoint"] for start in starts if start and "checkpoint" in start})
 
 
 def _analyses(config: Mapping) -> dict[str, list[str]]:

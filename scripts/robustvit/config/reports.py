@@ -148,7 +148,7 @@ def report_spec(config: Mapping) -> dict:
         "order": {"experiments": experiments, "datasets": datasets, "protocols": shown},
         "name": config["name"],
         "title": config["title"],
-        "follow": config["follow"],
+        "follow": config["follow"] if config["contradictions"] else None,
         "notes": config["report"]["notes"],
         "tables": config["report"]["tables"],
         "figures": [
@@ -158,6 +158,7 @@ def report_spec(config: Mapping) -> dict:
         "experiments": {name: _experiment(config, name) for name in experiments},
         "datasets": {name: _dataset(config, name) for name in datasets},
         "protocols": {name: config["protocols"][name] for name in shown},
+        "checkpoints": inputs.report_checkpoints(config),
         "semantics": _semantics(config),
         "differences": report_differences(config, experiments),
         "jobs": report_jobs(config),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from robustvit.config.evaluated_models import add_evaluated_models, read_values
 from robustvit.config.follow import SIDES, choose_side, find_differences
 from robustvit.config.merge import deep_merge
 from robustvit.config.references import check_references
@@ -22,28 +23,35 @@ DEFAULTS = {
         "batch_size": 64,
         "workers": 0,
         "memory_mb": 4000,
+        "training": {"device": None, "processes": 1, "nodes": 1},
     },
-    "compute": {"training": {"device": None, "processes": 1, "nodes": 1}},
     "monitoring": {"every_steps": 50, "tensorboard": True, "wandb": None},
     "report": {"evaluations": [], "notes": []},
 }
-SECTIONS = ("stand_ins", "checkpoints", "sweeps", "semantics", "gradients", "tables", "figures")
+SECTIONS = (
+    *("stand_ins", "checkpoints", "evaluate_models", "sweeps", "semantics", "gradients"),
+    *("tables", "figures"),
+)
 
 
 def resolve(config: Mapping) -> dict:
     """Validate `config` and return it with every recipe and experiment written out in full.
 
-    The steps are: schema, defaults, sweeps, then for both sides of `follow` recipes (`extends`),
-    models, semantics and experiments (recipe embedded, `overrides` applied), and at last the
-    references between the sections. The side that is not followed only shows in `differences`,
-    where each contradiction between the sources gets the `settings` in which the sides differ.
-    Nothing given is changed.
+    The steps are: schema, defaults, `evaluate_models`, sweeps, then for both sides of `follow`
+    recipes (`extends`), models, semantics and experiments (recipe embedded, `overrides` applied),
+    and at last the references between the sections. The side that is not followed only shows in
+    `differences`, where each contradiction between the sources gets the `settings` in which the
+    sides differ. Nothing given is changed.
 
     Raises:
         UserError: on the first step that finds a mistake, naming the key.
     """
-    validate_schema(dict(config))
+    config = dict(config)
+    if isinstance(config.get("evaluate_models"), Mapping):
+        config["evaluate_models"] = read_values(config["evaluate_models"])
+    validate_schema(config)
     merged = deep_merge(DEFAULTS, {name: {} for name in SECTIONS}, config)
+    merged = add_evaluated_models(merged)
     expanded = expand_sweeps(merged["sweeps"], merged["experiments"])
     merged["experiments"] = {**merged["experiments"], **expanded}
     sides = {side: _resolve_side(merged, side) for side in SIDES}
@@ -105,6 +113,7 @@ def resolve_experiment(name: str, entry: Mapping, recipes: Mapping, seed: int) -
         "eval_examples": {},
         "seed": seed,
         "published_label": "",
+        "about": {},
         "source": "",
         **entry,
     }

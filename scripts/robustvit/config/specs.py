@@ -26,6 +26,7 @@ def dataset_spec(
     num_examples: int | None = None,
     stand_in: bool = False,
     crop_pct: float | None = None,
+    interpolation: str | None = None,
 ) -> dict:
     """What a reader of `split` of the data set needs.
 
@@ -36,6 +37,7 @@ def dataset_spec(
         num_examples: picks a balanced part.
         stand_in: whether the set is built from a stand-in archive.
         crop_pct: the model's own, instead of the data set's.
+        interpolation: likewise.
     """
     entry = config["datasets"][name]
     return {
@@ -44,7 +46,7 @@ def dataset_spec(
         "num_classes": entry["num_classes"],
         "image_size": entry["image_size"],
         "crop_pct": crop_pct or entry.get("crop_pct", 1.0),
-        "interpolation": entry.get("interpolation", "bicubic"),
+        "interpolation": interpolation or entry.get("interpolation", "bicubic"),
         "num_examples": num_examples,
         "stand_in": stand_in,
     }
@@ -59,11 +61,13 @@ def weights_owner(config: Mapping, name: str) -> tuple[str, str]:
     return (kind, source) if kind == "checkpoint" else weights_owner(config, source)
 
 
-def model_crop(config: Mapping, name: str) -> float | None:
-    """The `crop_pct` that the experiment's model is evaluated with, if it has its own."""
+def model_images(config: Mapping, name: str) -> dict:
+    """How the experiment's model wants its images, where it has its own `crop_pct` and so on."""
     kind, owner = weights_owner(config, name)
     entry = config["checkpoints" if kind == "checkpoint" else "experiments"][owner]
-    return entry.get("crop_pct") or config["models"][entry["model"]].get("crop_pct")
+    model = config["models"][entry["model"]]
+    keys = ("crop_pct", "interpolation")
+    return {key: entry.get(key) or model.get(key) for key in keys}
 
 
 def model_spec(config: Mapping, name: str) -> dict:
@@ -143,7 +147,7 @@ def train_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict
             config["datasets"][monitored]["eval_split"],
             recipe["evaluate_examples"],
             stand_in[monitored],
-            model_crop(config, name),
+            **model_images(config, name),
         ),
         "synthetic": _synthetic_spec(config, name, stand_in),
         "model": {**model_spec(config, name), "drop_path": recipe["drop_path"]},
@@ -199,7 +203,7 @@ def gather_spec(config: Mapping, name: str, protocol: str, stand_in: Mapping[str
             dataset["eval_split"],
             num_examples(config, name, protocol),
             stand_in[entry["eval_dataset"]],
-            model_crop(config, name),
+            **model_images(config, name),
         ),
         "seed": entry["seed"],
     }
@@ -208,12 +212,12 @@ def gather_spec(config: Mapping, name: str, protocol: str, stand_in: Mapping[str
 def evaluate_spec(
     config: Mapping, name: str, protocol: str, index: int, count: int, stand_in: Mapping[str, bool]
 ) -> dict:
-    """One shard of an evaluation."""
+    """One shard of an evaluation. The batch size is not in it: no result depends on it."""
     return {
         **gather_spec(config, name, protocol, stand_in),
         "model": model_spec(config, name),
         "shard": {"index": index, "count": count},
-        "batch_size": config["compute"]["batch_size"],
+        "save_adversarial": config["protocols"][protocol].get("save_adversarial", False),
     }
 
 
@@ -232,7 +236,7 @@ def perturb_spec(config: Mapping, name: str, generator: str, stand_in: Mapping[s
             dataset["eval_split"],
             entry.get("num_examples"),
             stand_in[entry["dataset"]],
-            model_crop(config, generator),
+            **model_images(config, generator),
         ),
         "show": entry.get("show", []),
         "model": model_spec(config, generator),
@@ -282,7 +286,7 @@ def checkpoint_spec(config: Mapping, name: str) -> dict:
     entry = config["checkpoints"][name]
     return {
         "checkpoint": name,
-        "url": entry["url"],
+        "url": entry.get("url"),
         "sha256": entry.get("sha256"),
         "mirrors": config["paths"]["mirror"],
         "model": checkpoint_model(config, name),

@@ -24,5 +24,8 @@ def keep_freed_memory() -> bool:
     set_option = getattr(ctypes.CDLL(None), "mallopt", None)
     if set_option is None:
         return False
-    # Both have to be set: a threshold that is set by hand stops glibc from moving the other.
-    return bool(set_option(_MMAP_THRESHOLD, 1 << 30) and set_option(_TRIM_THRESHOLD, _LARGEST))
+    # Both have to be set: a threshold that is set by hand stops glibc from moving the other. Older
+    # versions take no more than 32 MiB for the first.
+    mapped = set_option(_MMAP_THRESHOLD, 1 << 30) or set_option(_MMAP_THRESHOLD, 32 << 20)
+    trimmed = set_option(_TRIM_THRESHOLD, _LARGEST)
+    return bool(mapped and trimmed)

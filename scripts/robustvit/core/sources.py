@@ -20,7 +20,8 @@ def code_inputs(script: str, plugins: Iterable[str] = ()) -> list[str]:
     Args:
         script: file name below `scripts/`, for instance "train_model.py".
         plugins: modules that are loaded by name at run time and which no import shows, for
-            instance "robustvit.training.losses.trades".
+            instance "robustvit.training.losses.trades"; a name that ends in ".py" is a file of the
+            user's own, of which the imported files beside it count too.
 
     Returns:
         Absolute paths.
@@ -47,7 +48,8 @@ def code_digest(script: str, plugins: Iterable[str] = ()) -> str:
     """
     digest = hashlib.sha256()
     for path in map(Path, code_inputs(script, plugins)):
-        name = path.relative_to(SCRIPTS).as_posix()
+        inside = path.is_relative_to(SCRIPTS)
+        name = path.relative_to(SCRIPTS).as_posix() if inside else path.name
         content = hashlib.sha256(path.read_bytes()).hexdigest()
         digest.update(f"{name} {content}\n".encode())
     return digest.hexdigest()
@@ -56,7 +58,7 @@ def code_digest(script: str, plugins: Iterable[str] = ()) -> str:
 @cache
 def _imported_files(path: Path) -> tuple[Path, ...]:
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    files = (_module_file(name) for name in _imported_names(tree))
+    files = (_module_file(name) or _neighbour(path, name) for name in _imported_names(tree))
     return tuple(file for file in files if file is not None)
 
 
@@ -71,7 +73,18 @@ def _imported_names(tree: ast.AST) -> Iterable[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def _neighbour(path: Path, name: str) -> Path | None:
+    """The file beside a user's file that it imports by this name."""
+    neighbour = path.parent.joinpath(*name.split(".")).with_suffix(".py")
+    return neighbour if not path.is_relative_to(SCRIPTS) and neighbour.is_file() else None
+
+
 def _module_file(name: str, required: bool = False) -> Path | None:
+    if required and name.endswith(".py"):
+        path = Path(name).resolve()
+        if not path.is_file():
+            raise FileNotFoundError(f"there is no file {path}")
+        return path
     if name.split(".")[0] != "robustvit":
         return None
     path = SCRIPTS.joinpath(*name.split(".")).with_suffix(".py")

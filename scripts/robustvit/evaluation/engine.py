@@ -1,4 +1,4 @@
-"""Evaluating one shard of a data set: clean predictions, attacks, checks, one row per example.
+"""Evaluating one shard of a data set: clean predictions, attacks, checks, rows.
 
 Attacks are loaded by name and only if there is one, so that an edit of an attack reruns only what
 attacks.
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import torch
 from torch import Tensor, nn
 
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint
@@ -18,13 +19,16 @@ from robustvit.core import plugins, provenance
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.progress import Progress
 from robustvit.evaluation import checks
+from robustvit.evaluation.adversarial import add_images, choose_images, round_to_8_bits
+from robustvit.evaluation.inspection import inspect_gradients, inspect_model
 from robustvit.evaluation.partial import PartialOutcomes, partial_key
 from robustvit.evaluation.rows import AttackRows, make_table
 from robustvit.evaluation.shards import Shard, load_model, load_shard, predict
+from robustvit.models.stable import StableRows
+from robustvit.models.entry_points import model_plugins
 from robustvit.training.devices import Device
 
 ATTACKS = "robustvit.attacks"
-FAMILIES = "robustvit.models.families"
 IDENTITY = ("experiment", "protocol", "dataset", "threat", "attack", "seed")
 
 
@@ -53,7 +57,7 @@ def evaluate_shard(
     """
     started = time.perf_counter()
     shard = load_shard(spec, manifest, device)
-    model = load_model(spec["model"], weights, device)
+    model = StableRows(load_model(spec["model"], weights, device), shard.images.shape[1:])
     logits = predict(model, shard.images, spec["batch_size"])
     found = _inspect(model, shard, logits, spec, weights)
     partial = _open_partial(spec, manifest, weights, device, work_dir)
@@ -63,10 +67,13 @@ def evaluate_shard(
         found.append(_check_ball(name, shard, outcome, spec["threat"]))
         logits_after = predict(model, outcome.adversarial, spec["batch_size"])
         checks.require_finite(logits_after, f"{weights} under {name}")
-        attacks[name] = AttackRows(_numpy(outcome.ran), _numpy(logits_after.argmax(dim=1)))
+        attacks[name] = _rows(shard, outcome, logits_after, spec["threat"]["norm"])
+    found.append(checks.check_reproducible(model.stable))
     table = make_table(
         shard.index, shard.ids, _numpy(shard.labels), _numpy(logits.argmax(dim=1)), attacks
     )
+    if spec.get("save_adversarial") and outcomes:
+        table = _with_images(table, model, outcomes, spec["batch_size"])
     seconds = {name: outcome.seconds for name, outcome in outcomes.items()}
     metadata = _metadata(spec, shard, found, seconds, device, time.perf_counter() - started)
     return table, metadata
@@ -99,12 +106,10 @@ def _inspect(
     """Run the checks that come before the attacks."""
     checks.require_finite(logits, str(weights))
     checks.require_labels(shard.labels, logits.shape[1], spec["dataset"]["name"])
-    size = spec["batch_size"]
-    found = checks.check_logits(logits[:size], predict(model, shard.images[:size], size))
+    found = inspect_model(model, shard, logits, spec)
     if spec["attack"]:
-        count = plugins.load(ATTACKS, "pgd").count_zero_gradients
-        zero = count(model, shard.images, shard.labels, size)
-        found.append(checks.check_gradients(zero, len(shard.images)))
+        pgd = plugins.load(ATTACKS, "pgd")
+        found += inspect_gradients(pgd, model, shard, logits, spec)
     return found
 
 
@@ -117,7 +122,7 @@ def _open_partial(
 ) -> PartialOutcomes | None:
     if work_dir is None or not spec["attack"]:
         return None
-    names = [f"{ATTACKS}.{spec['attack']['name']}", f"{FAMILIES}.{spec['model']['family']}"]
+    names = [f"{ATTACKS}.{spec['attack']['name']}", *model_plugins(spec["model"])]
     place, key = spec["shard"], partial_key(spec, manifest, weights, names)
     folder = Path(work_dir) / f"{place['index']}-of-{place['count']}-{key}"
     return PartialOutcomes(folder, device.device)
@@ -143,6 +148,35 @@ def _attack(
             options=attack["options"], batch_size=spec["batch_size"], checkpoint=partial,
             report=lambda fraction, note: progress.update(round(100 * fraction, 1), note),
         )  # fmt: skip
+
+
+def _rows(shard: Shard, outcome: AttackOutcome, logits: Tensor, norm: str) -> AttackRows:
+    distance = perturbation_sizes(_numpy(shard.images), _numpy(outcome.adversarial), norm)
+    queries = None if outcome.queries is None else _numpy(outcome.queries)
+    return AttackRows(_numpy(outcome.ran), _numpy(logits.argmax(dim=1)), distance, queries)
+
+
+def _with_images(
+    table: pa.Table, model: nn.Module, outcomes: dict[str, AttackOutcome], batch_size: int
+) -> pa.Table:
+    """Append an adversarial image per example, and its class after rounding to 8 bits."""
+    images = choose_images(table, {n: _numpy(o.adversarial) for n, o in outcomes.items()})
+    rounded = torch.from_numpy(round_to_8_bits(images)).float().div_(255)
+    device = next(iter(outcomes.values())).adversarial.device
+    logits = predict(model, rounded.to(device), batch_size)
+    return add_images(table, images, _numpy(logits.argmax(dim=1)))
+
+
+def perturbation_sizes(images: np.ndarray, adversarial: np.ndarray, norm: str) -> np.ndarray:
+    """Sizes of perturbations in the norm, float64 [N]; images float32 [N, 3, H, W].
+
+    One after the other, in double precision: the same bits whatever N is.
+    """
+    pairs = zip(images.astype(np.float64), adversarial.astype(np.float64), strict=True)
+    changes = ((after - before).ravel() for before, after in pairs)
+    if norm == "linf":
+        return np.array([np.abs(change).max() for change in changes])
+    return np.array([np.sqrt(np.square(change).sum()) for change in changes])
 
 
 def _check_ball(name: str, shard: Shard, outcome: AttackOutcome, threat: dict) -> dict:

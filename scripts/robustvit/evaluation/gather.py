@@ -9,7 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from robustvit.core.errors import UserError
-from robustvit.evaluation.rows import attack_names, read_rows
+from robustvit.evaluation.rows import (
+    SCHEMA,
+    DamagedRows,
+    attack_names,
+    read_rows,
+    worst_case,
+)
 from robustvit.evaluation.statistics import proportion
 
 # AutoAttack's own threshold: more than this share of examples broken by the black-box attack
@@ -20,8 +26,8 @@ SQUARE_ALARM = 0.002
 def gather(spec: dict, shards: Sequence[str | Path]) -> tuple[pa.Table, dict]:
     """Join the shards of an evaluation.
 
-    The rows are sorted by their place in the split, so they do not depend on how many shards
-    there were or in which order they come.
+    The rows are sorted by their place in the split and by the order of the attacks, so they do not
+    depend on how many shards there were or in which order they come.
 
     Args:
         spec: GATHER; every shard has to have been made with the same settings.
@@ -31,28 +37,64 @@ def gather(spec: dict, shards: Sequence[str | Path]) -> tuple[pa.Table, dict]:
         The rows, and the summary as JSON values; accuracies are fractions with 95% intervals.
 
     Raises:
-        UserError: for a damaged, foreign, missing or repeated shard or example.
+        UserError: for a damaged, foreign, missing or repeated shard or example. A damaged file is
+            moved out of the way, so that the next start computes that shard anew.
     """
-    tables, found = [], []
-    for path in shards:
-        table, metadata = read_rows(path)
-        _check_identity(spec, metadata, path)
-        tables.append(table)
-        found.append(metadata)
-    _check_shards([metadata["shard"] for metadata in found], shards)
-    if len({tuple(table.column_names) for table in tables}) > 1:
-        raise UserError(f"the shards of {_name(spec)} have different columns; delete and restart.")
-    rows = pa.concat_tables(tables).sort_by("index")
-    _check_examples(rows, found[0]["total"], spec)
+    parts = read_shards(spec, shards, SCHEMA.names)
+    tables, found = [table for _, table, _ in parts], [metadata for _, _, metadata in parts]
+    if len({tuple(attack_names(table)) for table in tables}) > 1:
+        raise UserError(f"the shards of {_name(spec)} have different attacks; delete and restart.")
+    rows = _sorted(pa.concat_tables(tables))
+    _check_examples(worst_case(rows), found[0]["total"], spec)
     return rows, summarise(spec, rows, found)
+
+
+def read_shards(
+    spec: dict, shards: Sequence[str | Path], columns: Sequence[str]
+) -> list[tuple[str | Path, pa.Table, dict]]:
+    """Read some columns of all shards of an evaluation.
+
+    Returns:
+        Path, rows and metadata of each.
+
+    Raises:
+        UserError: for a damaged, foreign, missing or repeated shard.
+    """
+    found = _read(shards, columns)
+    for path, _, metadata in found:
+        _check_identity(spec, metadata, path)
+    _check_shards([metadata["shard"] for _, _, metadata in found], shards)
+    return found
+
+
+def _read(
+    shards: Sequence[str | Path], columns: Sequence[str]
+) -> list[tuple[str | Path, pa.Table, dict]]:
+    found, damaged = [], []
+    for path in shards:
+        try:
+            found.append((path, *read_rows(path, columns)))
+        except DamagedRows as error:
+            aside = Path(f"{path}.damaged")
+            Path(path).replace(aside)
+            damaged.append(f"{error} It is now {aside.name}.")
+    if damaged:
+        again = "Start again: only what was damaged is computed anew."
+        raise UserError("\n".join([*damaged, again]))
+    return found
+
+
+def _sorted(rows: pa.Table) -> pa.Table:
+    """In one piece: how the pieces lie is part of a file's bytes."""
+    order = pc.index_in(rows["attack"], value_set=pa.array(attack_names(rows), pa.string()))
+    keys = [("index", "ascending"), ("order", "ascending")]
+    return rows.append_column("order", order).sort_by(keys).drop(["order"]).combine_chunks()
 
 
 def summarise(spec: dict, rows: pa.Table, found: Sequence[dict]) -> dict:
     """Compute the numbers of an evaluation from its rows and the shards' metadata."""
-    threat = spec["threat"] or {}
-    robust = (
-        proportion(_count(rows["robust"]), len(rows)) if "robust" in rows.schema.names else None
-    )
+    threat, examples, names = spec["threat"] or {}, worst_case(rows), attack_names(rows)
+    robust = proportion(_count(examples["robust"]), len(examples)) if names else None
     seconds = sum(metadata["seconds"] for metadata in found)
     return {
         "experiment": spec["experiment"],
@@ -66,8 +108,8 @@ def summarise(spec: dict, rows: pa.Table, found: Sequence[dict]) -> dict:
         "attack": spec["attack"],
         "engine": found[0].get("engine"),
         "seed": spec["seed"],
-        "num_examples": len(rows),
-        "clean_top1": proportion(_count(rows["clean_correct"]), len(rows)),
+        "num_examples": len(examples),
+        "clean_top1": proportion(_count(examples["clean_correct"]), len(examples)),
         "robust_top1": robust,
         "attacks": _attacks(rows, found),
         "chance": 1.0 / spec["dataset"]["num_classes"],
@@ -126,13 +168,15 @@ def _check_examples(rows: pa.Table, total: int, spec: dict) -> None:
 
 
 def _attacks(rows: pa.Table, found: Sequence[dict]) -> dict[str, dict]:
-    standing, summary = rows["clean_correct"], {}
+    standing, summary = worst_case(rows)["clean_correct"], {}
     for name in attack_names(rows):
-        standing = pc.and_not(standing, rows[f"{name}_success"])
+        own = rows.filter(pc.equal(rows["attack"], name))
+        standing = pc.and_not(standing, own["success"])
         summary[name] = {
-            "robust_top1_after": proportion(_count(standing), len(rows)),
-            "attacked": len(rows) - rows[f"{name}_prediction"].null_count,
-            "success": _count(rows[f"{name}_success"]),
+            "robust_top1_after": proportion(_count(standing), len(own)),
+            "attacked": _count(own["attacked"]),
+            "success": _count(own["success"]),
+            "queries": pc.sum(own["queries"]).as_py(),
             "seconds": round(sum(m["attack_seconds"].get(name, 0.0) for m in found), 3),
         }
     return summary
@@ -152,7 +196,8 @@ def _check_square(rows: pa.Table) -> list[dict]:
     names = attack_names(rows)
     if "square" not in names or len(names) == 1:
         return []
-    share = _count(rows["square_success"]) / len(rows)
+    own = rows.filter(pc.equal(rows["attack"], "square"))
+    share = _count(own["success"]) / len(own)
     detail = f"the black-box attack alone broke {share:.1%} of the examples"
     return [{"name": "white box", "passed": share <= SQUARE_ALARM, "detail": detail}]
 

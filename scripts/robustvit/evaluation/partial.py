@@ -35,21 +35,16 @@ class PartialOutcomes:
         try:
             with safe_open(path, framework="pt", device=str(self.device)) as stored:
                 seconds = float(stored.metadata()["seconds"])
-                queries = stored.get_tensor("queries") if "queries" in stored.keys() else None
-                return AttackOutcome(
-                    stored.get_tensor("adversarial"), stored.get_tensor("ran"), seconds, queries
-                )
+                tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
+            return AttackOutcome(seconds=seconds, **tensors)
         except SafetensorError:
             return None
 
     def save(self, name: str, outcome: AttackOutcome) -> None:
         """Keep an outcome."""
-        tensors = {
-            "adversarial": outcome.adversarial.cpu().contiguous(),
-            "ran": outcome.ran.cpu().contiguous(),
-        }
-        if outcome.queries is not None:
-            tensors["queries"] = outcome.queries.cpu().contiguous()
+        names = ("adversarial", "ran", "queries")
+        found = {name: getattr(outcome, name) for name in names}
+        tensors = {n: t.cpu().contiguous() for n, t in found.items() if t is not None}
         with atomic_path(self._path(name)) as temporary:
             save_file(tensors, temporary, metadata={"seconds": repr(outcome.seconds)})
 
@@ -64,7 +59,11 @@ class PartialOutcomes:
 def partial_key(
     spec: dict, manifest: str | Path, weights: str | Path, plugins: Iterable[str]
 ) -> str:
-    """Hash everything that decides a shard's rows: settings, images, weights and code."""
-    parts = [json.dumps(spec, sort_keys=True), sha256(manifest), sha256(weights)]
+    """Hash everything that decides a shard's rows: settings, images, weights and code.
+
+    The batch size does not: what ran out of memory may go on with a smaller one.
+    """
+    settings = {key: value for key, value in spec.items() if key != "batch_size"}
+    parts = [json.dumps(settings, sort_keys=True), sha256(manifest), sha256(weights)]
     parts.append(code_digest("evaluate_model.py", plugins))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]

@@ -17,7 +17,7 @@ from robustvit.data.reading import TfdsImages
 from robustvit.data.selection import selected_indices
 from robustvit.evaluation import checks
 from robustvit.models.factory import build_model
-from robustvit.models.passes import forward
+from robustvit.models.trial import require_classifier
 from robustvit.models.weights import load_weights
 from robustvit.training.devices import Device
 
@@ -76,10 +76,12 @@ def load_model(spec: dict, weights: str | Path, device: Device) -> nn.Module:
     # A seed keeps the global random state as it is; every weight is replaced.
     model = build_model(spec, seed=0)
     load_weights(model, weights)
-    return model.to(device.device).eval().requires_grad_(False)
+    model = model.to(device.device).eval().requires_grad_(False)
+    require_classifier(model, spec, str(weights))
+    return model
 
 
 @torch.no_grad()
 def predict(model: nn.Module, images: Tensor, batch_size: int) -> Tensor:
     """Logits float32 [N, K] of images [N, 3, H, W]."""
-    return torch.cat([forward(model, batch).float() for batch in images.split(batch_size)])
+    return torch.cat([model(batch).float() for batch in images.split(batch_size)])

@@ -55,9 +55,25 @@ def build_network(spec: dict) -> nn.Module:
 
 
 def normalized(model: nn.Module, spec: dict) -> nn.Module:
-    """Put the normalisation layer of `spec` in front of `model`, or nothing if it has none."""
+    """Put the normalisation layer of `spec` in front of `model`, or nothing if it has none.
+
+    Raises:
+        UserError: for "own" where the family does not know what its models were trained with.
+    """
     values = spec.get("normalization")
+    if values == "own":
+        values = _own_normalization(spec)
     return model if values is None else Normalize(model, values["mean"], values["std"])
+
+
+def _own_normalization(spec: dict) -> dict:
+    find = getattr(plugins.load(FAMILIES, spec["family"]), "own_normalization", None)
+    if find is None:
+        raise UserError(
+            f'normalization: "own" is for models of timm, not of family "{spec["family"]}"; give '
+            "{mean: [...], std: [...]}, or null for raw pixels"
+        )
+    return find(dict(spec.get("args") or {}))
 
 
 def _speed_up(network: nn.Module, spec: dict) -> None:

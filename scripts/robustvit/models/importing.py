@@ -26,8 +26,8 @@ def checkpoint_file(
     """Yield a local file with the bytes that `url` names.
 
     Args:
-        url: "mirror:<file>", "package:<package>/<path in it>", "file:<path>" or an https address,
-            which is only asked if no mirror holds a file of its last part's name.
+        url: "mirror:<file>", "package:<package>/<path in it>", "file:<path>", "timm:<model>" or an
+            https address; the last two are only downloaded if no mirror holds the file.
         expected_sha256: 64 hexadecimal digits, or None to skip the check.
         mirrors: folders that are searched, and their subfolder `checkpoints` before them.
 
@@ -36,34 +36,80 @@ def checkpoint_file(
     """
     scheme, _, rest = url.partition(":")
     with contextlib.ExitStack() as stack:
-        found = _find_in_mirrors(Path(rest).name, mirrors)
+        found = find_in_mirrors(Path(rest).name, mirrors)
         if scheme in ("mirror", "https") and found is not None:
             path = found
         elif scheme == "mirror":
             raise UserError(
-                f"checkpoint {url}: {rest} is in none of the folders of `paths.mirror` "
-                f"({', '.join(mirrors) or 'none'}). Download it (`origin` in the configuration "
-                f"says where) and put it into mirror/{FOLDER}/ under this name."
+                f"checkpoint {url}: {rest} is {in_mirrors(mirrors)}. Download it (`origin` in the "
+                f"configuration says where) and put it into mirror/{FOLDER}/ under this name."
             )
         elif scheme == "package":
             path = _package_file(rest)
         elif scheme == "file":
             path = Path(rest)
+        elif scheme == "timm":
+            path = _timm_file(rest, mirrors)
         elif scheme == "https":
             path = stack.enter_context(_download(url))
         else:
             raise UserError(f"checkpoints.…url: {url!r} is not understood; expected {EXAMPLE}")
         if not path.is_file():
             raise UserError(f"checkpoint {url}: there is no file {path}")
-        _check_hash(path, url, expected_sha256)
+        check_hash(sha256(path), url, expected_sha256)
         yield path
 
 
-def _find_in_mirrors(name: str, mirrors: Iterable[str]) -> Path | None:
+def find_in_mirrors(name: str, mirrors: Iterable[str]) -> Path | None:
+    """Return the first file of this name (or relative path) in the mirrors, or None.
+
+    Args:
+        name: for instance "resnet50.pth" or "cifar10/Linf/Wong2020Fast.pt".
+        mirrors: folders; the subfolder `checkpoints` of each goes before the folder itself.
+    """
     places = (
         folder / name for mirror in mirrors for folder in (Path(mirror) / FOLDER, Path(mirror))
     )
     return next((path for path in places if path.is_file()), None)
+
+
+def in_mirrors(mirrors: Iterable[str]) -> str:
+    """Say in a message that something is in none of these folders."""
+    return f"in none of the folders of `paths.mirror` ({', '.join(mirrors) or 'none'})"
+
+
+def _timm_file(name: str, mirrors: Iterable[str]) -> Path:
+    """The released weights of a timm model: from a mirror, else from where timm fetches them."""
+    import timm  # not for the other schemes: it takes seconds
+
+    config = timm.get_pretrained_cfg(name) if timm.is_model(name) else None
+    if config is None or not (config.url or config.hf_hub_id):
+        raise UserError(
+            f"checkpoint timm:{name}: timm has no released weights of this name; give yours as "
+            '"file:<path>"'
+        )
+    tagged = f"{config.architecture}.{config.tag}" if config.tag else config.architecture
+    wanted = [f"{tagged}.safetensors", Path(config.url or "").name]
+    found = (find_in_mirrors(each, mirrors) for each in wanted if each)
+    path = next((path for path in found if path is not None), None)
+    return path or _from_timm(config, wanted[0], mirrors)
+
+
+def _from_timm(config: object, wanted: str, mirrors: Iterable[str]) -> Path:
+    try:
+        if not config.hf_hub_id:
+            from timm.models import _hub
+
+            return Path(_hub.download_cached_file(config.url))
+        from huggingface_hub import hf_hub_download
+
+        return Path(hf_hub_download(config.hf_hub_id, "model.safetensors"))
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"checkpoint timm:{config.architecture}: {wanted} is {in_mirrors(mirrors)}, and timm "
+            f"could not download it ({type(error).__name__}). Fetch it where there is a network "
+            f"and put it into mirror/{FOLDER}/ under this name."
+        ) from error
 
 
 def _package_file(name: str) -> Path:
@@ -92,8 +138,12 @@ def _download(url: str) -> Iterator[Path]:
         yield path
 
 
-def _check_hash(path: Path, url: str, expected: str | None) -> None:
-    found = sha256(path)
+def check_hash(found: str, url: str, expected: str | None) -> None:
+    """Stop if the SHA-256 `found` of what `url` names is not the expected one, if there is one.
+
+    Raises:
+        UserError: with both.
+    """
     if expected is not None and found != expected.lower():
         raise UserError(
             f"checkpoint {url} has SHA-256 {found}, expected {expected}: the file is damaged or "

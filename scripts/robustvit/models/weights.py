@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import pickle
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -46,10 +47,20 @@ def save_weights(path: str | Path, model: nn.Module, metadata: Mapping[str, str]
         model: its wrappers are left out, so that timm can load the file.
         metadata: strings that are kept in the file's header; no times, or bytes would differ.
     """
-    state = {k: v.detach().cpu().contiguous() for k, v in inner_model(model).state_dict().items()}
     with atomic_path(path) as temporary:
-        save_file(state, temporary, metadata=dict(metadata))
+        save_file(_own_tensors(model), temporary, metadata=dict(metadata))
         _sort_metadata(temporary)
+
+
+def _own_tensors(model: nn.Module) -> dict[str, Tensor]:
+    """The weights, each with memory of its own: the format refuses what two names share."""
+    state, seen = {}, set()
+    for name, value in inner_model(model).state_dict().items():
+        value = value.detach().cpu().contiguous()
+        shared = value.untyped_storage().data_ptr() in seen
+        state[name] = value.clone() if shared else value
+        seen.add(state[name].untyped_storage().data_ptr())
+    return state
 
 
 def _sort_metadata(path: Path) -> None:
@@ -90,9 +101,25 @@ def read_state(path: str | Path) -> dict[str, Tensor]:
     return _weights_in(_read_pickle(path), path)
 
 
+@contextlib.contextmanager
+def trusted_types() -> Iterator[None]:
+    """Let `torch.load(weights_only=True)` read the harmless types that checkpoints hold."""
+    with torch.serialization.safe_globals(list(HARMLESS)):
+        yield
+
+
+def check_pickle(path: Path) -> None:
+    """Stop unless a checkpoint holds nothing but data.
+
+    Raises:
+        UserError: if loading it could run code, or it cannot be read.
+    """
+    _read_pickle(path)
+
+
 def _read_pickle(path: Path) -> object:
     try:
-        with torch.serialization.safe_globals(list(HARMLESS)):
+        with trusted_types():
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise UserError(

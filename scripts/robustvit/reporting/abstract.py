@@ -9,7 +9,7 @@ from robustvit.reporting.formatting import percent, sentence_list, threat_text, 
 from robustvit.reporting.protocols import weaknesses
 from robustvit.reporting.selection import images_of_choice, selection_of
 
-STRONGEST = ("autoattack", "apgd_ce", "pgd", "fgsm")  # attacks, the strongest first
+STRONGEST = ("autoattack", "apgd_ce", "pgd_targeted", "pgd", "fgsm")  # attacks, the strongest first
 
 
 def write_abstract(spec: dict, summary: dict) -> list[str]:

@@ -17,9 +17,14 @@ FOLLOW = {
 CHECKS = {
     "deterministic": "The model gives the same logits twice",
     "logits": "The outputs are logits, not probabilities",
+    "static": "The model does not differentiate while it predicts",
+    "normalization": "No other normalisation fits the model better",
+    "reproducible": "An image's logits and gradients are the same in any batch",
     "gradients": "Every clean image has a gradient",
+    "large epsilon": "Hardly an image withstands an ε that leaves no pixel fixed",
     "ball": "Perturbed images stay within ε and [0, 1]",
     "white box": "The black-box attack finds no more than the gradient attacks",
+    "strength": "A stronger attack leaves no more standing than a weaker one",
 }
 
 

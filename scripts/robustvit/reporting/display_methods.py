@@ -24,7 +24,7 @@ def display_experiments(spec: dict, summary: dict) -> list[dict]:
             "dataset": _dataset(entry, spec.get("datasets") or {}),
             "threat": threat_text(entry.get("threat")),
             "recipe": _recipe(entry),
-            "init": _init(entry, experiments),
+            "init": _init(entry, experiments, summary.get("checkpoints") or {}),
             "training": _training(summary["training"].get(name) or {}),
         }
         for name, entry in experiments.items()
@@ -83,13 +83,28 @@ def _schedule(recipe: dict) -> list[str]:
     return parts
 
 
-def _init(entry: dict, experiments: dict) -> str:
+def _init(entry: dict, experiments: dict, checkpoints: dict) -> str:
     source = entry.get("init") if entry.get("recipe") else entry.get("weights")
     if not source:
         return "random weights" if entry.get("recipe") else "–"
     kind = source.get("kind") or next(iter(source))
     name = source.get("name") or source[kind]
-    return label_of(experiments, name) if kind == "experiment" else f"checkpoint {name}"
+    if kind == "experiment":
+        return label_of(experiments, name)
+    return f"checkpoint {name}{_checked(checkpoints.get(name))}"
+
+
+def _checked(source: dict | None) -> str:
+    """How the bytes of a checkpoint are known to be the right ones: "" if nothing is known."""
+    if not source:
+        return ""
+    if source["checked"] == "as built":
+        return ", as its function returned it"
+    known = {
+        "configuration": "as the configuration says",
+        "first use": f"none published: that of its first use on {source['first_used']}",
+    }.get(source["checked"], "compared with nothing")
+    return f"; SHA-256 {source['sha256'][:12]}, {known}"
 
 
 def _training(training: dict) -> str:

@@ -95,7 +95,9 @@ def _normalizations(spec: dict, summary: dict) -> Iterator[str]:
         yield f"{text}: {sentence_list(labels) if len(labels) <= MANY else several}."
 
 
-def _normalization(value: dict | None) -> str:
+def _normalization(value: dict | str | None) -> str:
+    if value == "own":
+        return "Normalisation inside the model as timm has it"
     if not value:
         return "No normalisation, raw pixels in [0, 1]"
     mean, std = setting(value["mean"]), setting(value["std"])

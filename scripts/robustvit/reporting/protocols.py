@@ -10,6 +10,7 @@ STANDARD = {
     "autoattack": {"iterations": 100, "queries": 5000, "targets": 9, "restarts": 1},
     "apgd_ce": {"iterations": 100, "restarts": 5},
     "pgd": {"steps": 10, "step_factor": 1.5, "restarts": 1, "step_size_255": None},
+    "pgd_targeted": {"steps": 20, "step_factor": 1.5, "targets": 9, "step_size_255": None},
     "fgsm": {"step_factor": 1.5},
 }
 COMPARED = {"autoattack": ("iterations", "queries", "targets"), "apgd_ce": ("iterations",)}
@@ -21,14 +22,20 @@ COMPONENTS = {
     "fab-t": "FAB-T",
     "square": "Square",
 }
+NAMES = {
+    "pgd": "PGD",
+    "pgd_targeted": "targeted PGD",
+    "fgsm": "FGSM",
+    "apgd_ce": "APGD-CE",
+    "autoattack": "AutoAttack",
+}
 SIGNS = {"minus": "x − x′", "plus": "x′ − x"}
 
 
 def attack_name(attack: str, options: dict) -> str:
     """Name an attack with its steps where they are part of the name: "PGD-100"."""
-    name = {"pgd": "PGD", "fgsm": "FGSM", "apgd_ce": "APGD-CE", "autoattack": "AutoAttack"}
     steps = settings(attack, options).get("steps")
-    return name.get(attack, attack) + (f"-{steps}" if steps and attack == "pgd" else "")
+    return NAMES.get(attack, attack) + (f"-{steps}" if steps and "pgd" in attack else "")
 
 
 def settings(attack: str, options: dict | None) -> dict:
@@ -61,7 +68,7 @@ def numbers(attack: str | None, options: dict | None) -> str:
     if attack is None:
         return ""
     used = settings(attack, options)
-    if attack in ("pgd", "fgsm"):
+    if attack in ("pgd", "pgd_targeted", "fgsm"):
         return _steps(used)
     if attack not in STANDARD:
         return "; ".join(f"{key} = {value}" for key, value in flatten(used))
@@ -79,6 +86,8 @@ def _steps(used: dict) -> str:
         size = f"{used['step_size_255']:g}/255"
     restarts = used.get("restarts", 1)
     text = f"{_plural(steps, 'step')} of size {size}"
+    if "targets" in used:
+        text += f" towards each of {_plural(used['targets'], 'target class', 'target classes')}"
     return text + (f", {restarts} restarts" if restarts > 1 else "")
 
 

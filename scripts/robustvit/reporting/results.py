@@ -99,6 +99,10 @@ class Results:
         config = read_optional_yaml(folder / "config.yaml") or {}
         return {"config": config, "metrics": read_table(folder / "metrics.csv")}
 
+    def checkpoint(self, name: str) -> dict | None:
+        """Where the weights of a checkpoint come from, with their hashes."""
+        return read_optional_json(self.root / "checkpoints" / name / "source.json")
+
     def table(self, name: str) -> dict | None:
         """A table written by `make_table.py`."""
         return read_optional_json(self.root / "tables" / f"{name}.json")

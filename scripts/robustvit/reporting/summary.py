@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from robustvit.core import provenance
 from robustvit.core.errors import UserError
 from robustvit.reporting.abstract import write_abstract
+from robustvit.reporting.cross_checks import cross_checks
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results, failed_checks, proportion
 from robustvit.reporting.stages import collect_stages
@@ -44,6 +45,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "semantics": list(_semantics(spec, results)),
         "training": {name: _training(name, entry, results) for name, entry in experiments.items()},
         "datasets": {name: _dataset(name, results) for name in spec.get("datasets") or {}},
+        "checkpoints": {n: results.checkpoint(n) for n in spec.get("checkpoints") or []},
         "figures": {figure["name"]: results.figure(figure["name"]) for figure in _figures(spec)},
         "stages": collect_stages(results.root, spec.get("jobs") or {}),
     }
@@ -66,14 +68,26 @@ def _asked(experiments: dict) -> Iterator[tuple[str, str]]:
 
 
 def _evaluations(experiments: dict, results: Results) -> dict:
-    found: dict[str, dict] = {}
+    return {
+        experiment: {
+            protocol: _evaluation(record, results.evaluation_file(experiment, protocol))
+            for protocol, record in records.items()
+        }
+        for experiment, records in _records(experiments, results).items()
+    }
+
+
+def _records(experiments: dict, results: Results) -> dict[str, dict[str, dict]]:
+    """Gathered evaluations by experiment and protocol, with what they say about each other."""
+    records: dict[str, dict] = {}
     for experiment, protocol in _asked(experiments):
         record = results.evaluation(experiment, protocol)
         if record is not None:
-            found.setdefault(experiment, {})[protocol] = _evaluation(
-                record, results.evaluation_file(experiment, protocol)
-            )
-    return found
+            records.setdefault(experiment, {})[protocol] = record
+    for own in records.values():
+        for protocol, checks in cross_checks(own).items():
+            own[protocol] |= {"checks": [*(own[protocol].get("checks") or []), *checks]}
+    return records
 
 
 def _evaluation(record: dict, file: str) -> dict:
@@ -138,10 +152,10 @@ def _dataset(name: str, results: Results) -> dict:
 
 
 def _checks(experiments: dict, results: Results) -> Iterator[dict]:
-    for experiment, protocol in _asked(experiments):
-        record = results.evaluation(experiment, protocol) or {}
-        for check in record.get("checks") or []:
-            yield {"experiment": experiment, "protocol": protocol} | check
+    for experiment, records in _records(experiments, results).items():
+        for protocol, record in records.items():
+            for check in record.get("checks") or []:
+                yield {"experiment": experiment, "protocol": protocol} | check
 
 
 def _missing(spec: dict, summary: dict) -> Iterator[dict]:
@@ -161,6 +175,9 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
     for name, dataset in summary["datasets"].items():
         if dataset["status"] == "missing":
             yield {"what": f"data set {name}", "file": f"datasets/{name}/manifest.json"}
+    for name, source in summary["checkpoints"].items():
+        if source is None:
+            yield {"what": f"checkpoint {name}", "file": f"checkpoints/{name}/source.json"}
 
 
 def _provenance(spec: dict, results: Results, published: Published) -> dict:

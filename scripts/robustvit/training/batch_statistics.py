@@ -48,14 +48,15 @@ class PartStatistics:
         self._start = [_read(layer) for layer in self.layers]
         self._sums = [torch.zeros_like(value) for value in self._start]
         self._counts = [layer.num_batches_tracked.clone() for layer in self.layers]
-        self._seen = [0] * len(self.layers)
+        self._seen = [torch.zeros_like(count) for count in self._counts]
 
     @torch.no_grad()
     def end_part(self) -> None:
         """Take what a part has added, and put the statistics of the step's start back."""
         for i, layer in enumerate(self.layers):
-            passes = int(layer.num_batches_tracked - self._counts[i]) - self._seen[i]
-            self._seen[i] += passes
+            # Counted on the device: nothing here waits for it.
+            passes = layer.num_batches_tracked - self._counts[i] - self._seen[i]
+            self._seen[i] = self._seen[i] + passes
             keep = (1.0 - layer.momentum) ** passes
             self._sums[i] = self._sums[i] * keep + (_read(layer) - keep * self._start[i])
             _write(layer, self._start[i])

@@ -115,7 +115,8 @@ class EvaluationContext:
         put: moves tensors to the device.
         attack: settings at the final ε, or None without a threat.
         autocast: context of the forward passes.
-        check: called between batches; raises to stop the evaluation.
+        after_step: called after each attack step and each batch, for devices that have to be
+            synchronised.
         total: sums counts over all processes that evaluate together.
     """
 
@@ -124,5 +125,5 @@ class EvaluationContext:
     put: Callable[..., tuple[Tensor, ...]]
     attack: AttackSettings | None
     autocast: Callable[[], AbstractContextManager]
-    check: Callable[[], None]
+    after_step: Callable[[], None]
     total: Callable[[Tensor], Tensor]

@@ -87,6 +87,13 @@ class Device:
     def end_step(self) -> None:
         """Mark the end of an attack or training step; lazy devices run what they have recorded."""
 
+    def check_batch(self, size: int) -> None:
+        """Refuse a number of images that the device cannot compute at once."""
+
+    def seed(self, value: int) -> None:
+        """Seed the generators that plain dropout draws from."""
+        torch.manual_seed(value)
+
     def sum(self, value: Tensor) -> Tensor:
         """Sum a tensor over all processes."""
         return value
@@ -156,8 +163,18 @@ def open_device(name: str = "auto", threads: int | None = None) -> Device:
     if kind == "cpu":
         return Device(torch.device("cpu"))
     _compute_exactly()
-    device = torch.device("cuda", int(name.partition(":")[2] or 0))
+    device = torch.device("cuda", 0)
+    if ":" in name:
+        device = _numbered_gpu(name)
+        torch.cuda.set_device(device)
     return Device(device, check_every=10)
+
+
+def _numbered_gpu(name: str) -> torch.device:
+    number, count = name.partition(":")[2], torch.cuda.device_count()
+    if not number.isdigit() or int(number) >= count:
+        raise UserError(f"--device {name}: this process sees {count} GPUs; use for instance cuda:0")
+    return torch.device("cuda", int(number))
 
 
 def _compute_exactly() -> None:
@@ -165,6 +182,8 @@ def _compute_exactly() -> None:
     # cuBLAS reads it when it is first used, so it has to be set before.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.use_deterministic_algorithms(True, warn_only=True)
+    # Every new tensor would be filled first, which valid programs never read.
+    torch.utils.deterministic.fill_uninitialized_memory = False
     torch.backends.cudnn.deterministic = True
     torch.backends.cudnn.benchmark = False
     with warnings.catch_warnings():

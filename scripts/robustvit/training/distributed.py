@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,6 +22,7 @@ from robustvit.training.portable_norm import use_portable_norm
 
 # Longer than the slowest thing one process may do alone: fetching a state from a busy file system.
 TIMEOUT = timedelta(hours=1)
+SECONDS_TO_PART = timedelta(seconds=20)
 
 
 @dataclass(frozen=True)
@@ -65,8 +67,10 @@ class DistributedDevice(Device):
         )
 
     def close(self) -> None:
-        """Leave the group."""
-        dist.destroy_process_group()
+        """Wait a little for the others, so that none misses what this process still has to send."""
+        arrived = dist.all_reduce(torch.zeros(1), async_op=True)
+        with contextlib.suppress(RuntimeError):
+            arrived.wait(SECONDS_TO_PART)
 
 
 def _average(value: Tensor, group: Any, sharing: int) -> Tensor:
@@ -98,6 +102,11 @@ def join_processes(open_one: Callable[[str], Device], name: str) -> DistributedD
     local = int(os.environ.get("LOCAL_RANK", "0"))
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda:"):
+        raise UserError(
+            f"--device {name}: several processes take one GPU each; use --device cuda, and "
+            "CUDA_VISIBLE_DEVICES to choose among the GPUs"
+        )
     if name == "cuda":
         if local >= torch.cuda.device_count():
             raise UserError(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from robustvit.core.errors import UserError
@@ -15,7 +15,7 @@ from robustvit.training.metrics import note, step_row
 from robustvit.training.monitor import Monitor
 from robustvit.training.plan import Plan
 from robustvit.training.run import Run, start_run
-from robustvit.training.state import StateFolder
+from robustvit.training.state import StateFolder, check_finite
 from robustvit.training.step import train_step
 from robustvit.training.tallies import Tallies
 
@@ -86,10 +86,10 @@ class Trainer:
         run.model.train()
         end = (epoch + 1) * plan.steps_per_epoch
         while run.step < end:
-            started = time.perf_counter()
+            self._lap_started = time.perf_counter()
             train_step(plan, run, next(batches))
-            run.tallies.seconds += time.perf_counter() - started
             self._look(end)
+            self._lap()
             progress.update(run.step, self._note)
             if run.step < end:
                 self._stop_or_save()
@@ -100,7 +100,7 @@ class Trainer:
         started = time.perf_counter()
         scores = {}
         if plan.evaluates(epoch):
-            context = plan.evaluation_context(run.evaluated_model, self._evaluation_check())
+            context = plan.evaluation_context(run.evaluated_model, self._agree)
             scores = plan.evaluator.evaluate(context)
             if plan.recipe["selection"] != "last":
                 run.keep_if_best(scores.get("robust", scores["clean"]), epoch)
@@ -108,41 +108,48 @@ class Trainer:
         self.monitor.epoch(run.rows[-1])
         run.tallies = Tallies()
 
-    def _evaluation_check(self) -> Callable[[], None]:
-        """What an evaluation calls between its batches, to stop in the midst of it.
-
-        One of several processes must not stop while the others wait for it: they evaluate to the
-        end, with the state on the disk, and stop then.
-        """
-        if self.plan.device.world_size == 1:
-            return self._flag.check
-        self.save()
-        return lambda: None
-
     def save(self) -> None:
         """Write the state; a state with weights that are not finite is refused."""
         device = self.plan.device
         tallies = self.run.tallies.reduced(device.sum)
         self._saved_at = time.monotonic()
+        if not device.is_main and not device.together:
+            return
+        # A program over several hosts is read by all of them, or by none.
+        state = device.to_host(self.run.state(tallies))
         if not device.is_main:
             return
         self.monitor.flush()
         try:
-            self.states.save(self.run.step, device.to_host(self.run.state(tallies)))
+            check_finite(state)
         except FloatingPointError as error:
             raise self._diverged("a weight became NaN or infinite") from error
+        self.states.save(self.run.step, state)
         self._saved_at = time.monotonic()
 
     def _stop_or_save(self) -> None:
         """Do what any of the processes wants: a signal may reach one before the others."""
         due = time.monotonic() - self._saved_at >= self.save_every
-        wish = STOP if self._flag.signal is not None else SAVE if due else GO_ON
-        agreed = self.plan.device.agree(wish)
+        if self._agree(SAVE if due else GO_ON) == SAVE:
+            self.save()
+
+    def _agree(self, wish: int = GO_ON) -> int:
+        """Agree with the other processes on what is next; between two batches, too.
+
+        Raises:
+            Interrupted: if a signal has reached any of them.
+        """
+        agreed = self.plan.device.agree(STOP if self._flag.signal is not None else wish)
         if agreed == STOP:
             self._flag.check()
             raise Interrupted("stopped with the other processes")
-        if agreed == SAVE:
-            self.save()
+        return agreed
+
+    def _lap(self) -> None:
+        """Count the time since the last look at the clock as time of training steps."""
+        now = time.perf_counter()
+        self.run.tallies.seconds += now - self._lap_started
+        self._lap_started = now
 
     def _look(self, end: int) -> None:
         """Look at the numbers where that is due; a look waits for an accelerator.
@@ -154,7 +161,11 @@ class Trainer:
         due = self.monitor.due(step)
         if not due and step % plan.device.check_every and step != end:
             return
-        row = step_row(plan, step, self.run.tallies.reduced(plan.device.sum))
+        tallies = self.run.tallies.reduced(plan.device.sum)
+        tallies.mean_loss()  # waits for what has been queued, which belongs to the time
+        self._lap()
+        tallies.seconds = self.run.tallies.seconds
+        row = step_row(plan, step, tallies)
         if not math.isfinite(row["train_loss"]):
             raise self._diverged("the training loss became NaN or infinite")
         self._note = note(row)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
+import signal
 import subprocess
 import sys
 import uuid
@@ -10,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from robustvit.core.errors import UserError
-from robustvit.training.interruption import EXIT_INTERRUPTED
+from robustvit.training.interruption import EXIT_INTERRUPTED, SIGNALS
 
 PORT = 29400
+SECONDS_TO_SAVE = 120
 
 
 @dataclass(frozen=True)
@@ -53,19 +56,23 @@ def launch(command: Sequence[str], processes: Processes) -> int:
         UserError: if several machines have nowhere to meet.
     """
     if processes.nodes > 1 and _alone_in_slurm_job():
-        start = ["srun", f"--nodes={processes.nodes}", "--ntasks-per-node=1", "--kill-on-bad-exit"]
-        return subprocess.run([*start, sys.executable, *command], check=False).returncode
-    # The agent passes these signals on; a scheduler may warn with SIGUSR1 before it kills.
-    os.environ.setdefault("TORCHELASTIC_SIGNALS_TO_HANDLE", "SIGTERM,SIGINT,SIGHUP,SIGUSR1")
-    from torch.distributed.elastic.multiprocessing.api import SignalException
+        os.execvp("srun", [*_srun(processes), sys.executable, *command])
+    from torch.distributed.elastic.multiprocessing.api import PContext, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
 
+    def stop(number: int, frame: object) -> None:
+        raise SignalException("warned by the scheduler", signal.Signals(number))
+
+    # The agent passes SIGTERM on by itself, but not what a scheduler may warn with.
+    signal.signal(signal.SIGUSR1, stop)
+    # It would give the processes 30 s to save their state.
+    PContext.close = functools.partialmethod(PContext.close, timeout=SECONDS_TO_SAVE)
     try:
         elastic_launch(_agent_settings(processes), sys.executable)(*command)
-    except SignalException as stop:
-        print(f"stopped by {stop.sigval.name}", file=sys.stderr)
-        return EXIT_INTERRUPTED
+    except SignalException as error:
+        print(f"stopped by {error.sigval.name}", file=sys.stderr)
+        return EXIT_INTERRUPTED if error.sigval in SIGNALS else 128 + error.sigval
     except ChildFailedError as error:
         return _exit_code(error)
     return 0
@@ -87,6 +94,16 @@ def _agent_settings(processes: Processes) -> object:
         max_restarts=0,
         monitor_interval=0.5,
     )
+
+
+def _srun(processes: Processes) -> list[str]:
+    """Start one agent on each machine, inside the step that the workflow's plug-in runs in."""
+    cpus = os.environ.get("SLURM_CPUS_PER_TASK", "1")
+    gpus = [f"--gpus-per-node={processes.per_node}"] if "SLURM_GPUS" in os.environ else []
+    return [
+        "srun", "--overlap", f"--nodes={processes.nodes}", "--ntasks-per-node=1",
+        f"--cpus-per-task={cpus}", *gpus, "--kill-on-bad-exit",
+    ]  # fmt: skip
 
 
 def _alone_in_slurm_job() -> bool:
@@ -113,8 +130,11 @@ def _meeting_point(processes: Processes) -> str:
 
 
 def _exit_code(error: object) -> int:
-    failures = sorted(error.failures.items(), key=lambda item: item[1].timestamp)
-    rank, first = failures[0]
+    # Processes whose peer is gone fail too, with 1 or by a signal: the cause has a code of its own.
+    def rank_of_cause(item: tuple) -> tuple:
+        return (item[1].exitcode <= 1, item[1].timestamp)
+
+    rank, first = min(error.failures.items(), key=rank_of_cause)
     if first.exitcode != EXIT_INTERRUPTED:
         print(f"process {rank} ended with exit code {first.exitcode}", file=sys.stderr)
     return first.exitcode if first.exitcode > 0 else 1

@@ -129,8 +129,9 @@ class EvaluationLoader:
             size += batch[0].nbytes
             if size <= CACHE_BYTES:
                 seen.append(batch)
+            if len(seen) == len(self.batches):
+                self._cache = seen
             yield batch
-        self._cache = seen if len(seen) == len(self.batches) else None
 
 
 def _loader(examples: Dataset, batches: Iterable, workers: int) -> DataLoader:

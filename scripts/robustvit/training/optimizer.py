@@ -83,15 +83,21 @@ def build_optimizer(model: nn.Module, settings: dict) -> torch.optim.Optimizer:
     if settings["name"] == "adamw":
         betas = tuple(settings.get("betas") or (0.9, 0.999))
         return torch.optim.AdamW(
-            groups, lr=settings["lr"], betas=betas, eps=settings.get("eps") or 1e-8, foreach=True
+            groups, lr=settings["lr"], betas=betas, eps=settings.get("eps") or 1e-8, **_way(model)
         )
     if settings["name"] == "sgd":
         momentum = settings.get("momentum", 0.9) or 0.0
         nesterov = bool(settings.get("nesterov", True)) and momentum > 0
         return torch.optim.SGD(
-            groups, lr=settings["lr"], momentum=momentum, nesterov=nesterov, foreach=True
+            groups, lr=settings["lr"], momentum=momentum, nesterov=nesterov, **_way(model)
         )
     return _timms_optimizer(groups, settings)
+
+
+def _way(model: nn.Module) -> dict[str, bool]:
+    """How torch's optimisers go over the weights: in one pass over memory where they can."""
+    fused = all(parameter.device.type in ("cpu", "cuda") for parameter in model.parameters())
+    return {"fused": True} if fused else {"foreach": True}
 
 
 def check_name(name: str, where: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from robustvit.models.entry_points import model_plugins
+
 
 def loss_name(spec: dict) -> str:
     """Module of `robustvit.training.losses`."""
@@ -27,7 +29,7 @@ def plugin_modules(spec: dict) -> list[str]:
             does not repeat it.
     """
     modules = [
-        f"robustvit.models.families.{spec['model']['family']}",
+        *model_plugins(spec["model"]),
         f"robustvit.training.losses.{loss_name(spec)}",
         f"robustvit.training.evaluators.{evaluator_name(spec)}",
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import ModuleType
@@ -14,7 +16,7 @@ from robustvit.core import plugins
 from robustvit.training.contracts import AttackSettings, EvaluationContext, LossContext
 from robustvit.training.datasets import TrainingData
 from robustvit.training.devices import Device
-from robustvit.training.loading import EvaluationLoader
+from robustvit.training.loading import EvaluationLoader, Loaded
 from robustvit.training.mixing import build_mixing
 from robustvit.training.parts import evaluator_name, loss_name, loss_options
 from robustvit.training.sampling import BatchSchedule
@@ -60,6 +62,7 @@ class Plan:
             self.recipe["batch_size"], self.accumulation, device.rank, device.world_size,
             device.together,
         )  # fmt: skip
+        device.check_batch(self.recipe["batch_size"] * self.views // self.accumulation)
 
     @property
     def seed(self) -> int:
@@ -154,11 +157,15 @@ class Plan:
     def evaluation_loader(self) -> EvaluationLoader:
         """Batches of the evaluation between epochs."""
         data, device = self.data, self.device
-        size = max(1, self.recipe["batch_size"] // (1 if device.together else device.world_size))
         indices = data.evaluation_indices[device.evaluated]
-        return EvaluationLoader(data.evaluation, indices, size, self.workers)
+        return EvaluationLoader(data.evaluation, indices, self._evaluation_batch, self.workers)
 
-    def evaluation_context(self, model: nn.Module, check: object) -> EvaluationContext:
+    @property
+    def _evaluation_batch(self) -> int:
+        processes = 1 if self.device.together else self.device.world_size
+        return max(1, self.recipe["batch_size"] // processes)
+
+    def evaluation_context(self, model: nn.Module, check: Callable[[], None]) -> EvaluationContext:
         """What the evaluator needs; the attack has the final ε, and the model is in eval mode.
 
         In training mode BatchNorm would make an example's result depend on its neighbours.
@@ -167,9 +174,24 @@ class Plan:
         attack = attack and replace(attack, mode="eval")
         device = self.device
         return EvaluationContext(
-            model, self.evaluation_loader, device.put_whole, attack, self.autocast, check,
-            device.sum,
+            model, self._checked_batches(check), device.put_whole, attack, self.autocast,
+            device.end_step, device.sum,
         )  # fmt: skip
+
+    def _checked_batches(self, check: Callable[[], None]) -> Iterator[Loaded]:
+        """Batches of the evaluation; `check`, which may stop it, runs before each of them.
+
+        It runs equally often in every process, also in one with a batch less, since they agree.
+        """
+        # No process has more examples than the first.
+        step = 1 if self.device.together else self.device.world_size
+        most = len(self.data.evaluation_indices[::step])
+        batches = iter(self.evaluation_loader)
+        for _ in range(math.ceil(most / self._evaluation_batch)):
+            check()
+            batch = next(batches, None)
+            if batch is not None:
+                yield batch
 
     def autocast(self) -> object:
         """Context of the forward passes at the recipe's precision."""

@@ -62,15 +62,9 @@ class Run:
 
         Args:
             tallies: those of all processes together.
-
-        Raises:
-            FloatingPointError: if a weight is not finite; such a state must not replace a good one.
         """
-        network = inner_model(self.model)
-        if not all(bool(p.isfinite().all()) for p in network.parameters()):
-            raise FloatingPointError("a weight is not finite")
         return {
-            "model": network.state_dict(),
+            "model": inner_model(self.model).state_dict(),
             "average": inner_model(self.average.model).state_dict() if self.average else None,
             "optimizer": self.optimizer.state_dict(),
             "step": self.step,
@@ -86,8 +80,9 @@ class Run:
             inner_model(self.average.model).load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.rows, self.best = state["step"], state["rows"], state["best"]
-        if device.is_main:  # the sums of all processes, which are added up again
-            self.tallies = Tallies.from_state(state["tallies"], device.device)
+        # The sums of all processes, which will be added up again unless one program holds them all.
+        share = 1.0 if device.is_main or device.together else 0.0
+        self.tallies = Tallies.from_state(state["tallies"], device.device, share)
 
     def keep_if_best(self, score: float, epoch: int) -> None:
         """Keep a copy of the weights if `score` is higher than at every earlier evaluation."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import sys
 from pathlib import Path
 from typing import BinaryIO
@@ -77,13 +78,29 @@ class StateFolder:
         The states go first: a training that is stopped here starts anew and not in the middle.
         """
         for path in [*self.generations(), *self.folder.iterdir()]:
-            if path.name != LOCK:
+            if path.is_dir():
+                shutil.rmtree(path)
+            elif path.name != LOCK:
                 path.unlink(missing_ok=True)
 
     def remove_temporary(self) -> None:
         """Remove what a process that was killed while it wrote has left behind."""
         for path in self.folder.glob(".state-*.pt*"):
             path.unlink(missing_ok=True)
+
+
+def check_finite(state: dict) -> None:
+    """Refuse a state whose weights are broken: it must not replace a good one.
+
+    Args:
+        state: of a run, on the host: looking costs an accelerator nothing there.
+
+    Raises:
+        FloatingPointError: if a weight is NaN or infinite.
+    """
+    for name, value in state["model"].items():
+        if not bool(value.isfinite().all()):
+            raise FloatingPointError(f"{name} is not finite")
 
 
 def _write(path: Path, state: dict) -> None:

@@ -30,7 +30,7 @@ def train_step(plan: Plan, run: Run, loaded: tuple[Tensor, Tensor, Tensor]) -> N
     pieces = prepare_pieces(plan, run.step, loaded)
     run.statistics.begin_step()
     for slice_index, piece in zip(plan.share.slice_indices, pieces, strict=True):
-        torch.manual_seed(derive_seed(plan.seed, run.step, slice_index, "dropout"))
+        plan.device.seed(derive_seed(plan.seed, run.step, slice_index, "dropout"))
         run.depth.begin(fold(piece.seeds, DEPTH))
         with _exchange_gradients(run.parallel, last=piece is pieces[-1]):
             with plan.autocast():

@@ -80,6 +80,25 @@ class XlaDevice(DistributedDevice):
         """Return the value: what the one program counts holds for the examples of all hosts."""
         return value
 
+    def check_batch(self, size: int) -> None:
+        """Refuse images that cannot be laid evenly over the cores.
+
+        Raises:
+            UserError: naming the keys.
+        """
+        if size % self.cores:
+            raise UserError(
+                f"{size} images (recipe.batch_size times views, over recipe.accumulation) cannot be"
+                f" laid over {self.cores} XLA cores; use a multiple of {self.cores}"
+            )
+
+    def seed(self, value: int) -> None:
+        """Seed the generators that plain dropout draws from."""
+        import torch_xla
+
+        super().seed(value)
+        torch_xla.manual_seed(value % 2**31)
+
     def agree(self, wish: int) -> int:
         """The greatest wish of all hosts."""
         return super().agree(wish) if self.world_size > 1 else wish

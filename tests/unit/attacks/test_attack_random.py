@@ -7,7 +7,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robustvit.attacks.support.random import fold, normal, random_bits, uniform
+from robustvit.core.random import fold, normal, random_bits, uniform
 
 SEEDS = st.lists(st.integers(0, 2**63 - 1), min_size=1, max_size=6)
 

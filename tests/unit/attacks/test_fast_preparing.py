@@ -8,11 +8,9 @@ from attack_models import convolutional
 from timm.models.xcit import Xcit
 from torch import nn
 
-from robustvit.attacks.fast import preparing
-from robustvit.attacks.fast.network import Network, stable_rows
-from robustvit.attacks.fast.preparing import Traced, keep_freed_memory, quicker
+from robustvit.attacks.fast.network import Network
+from robustvit.attacks.fast.preparing import Traced, quicker
 from robustvit.models.layers.xcit import speed_up
-from robustvit.models.passes import FEWEST, forward
 
 SHAPE = (3, 16, 16)
 
@@ -69,7 +67,7 @@ class FourAtATime(nn.Module):
 
 
 def difference(model, other, images):
-    return float((forward(model, images) - forward(other, images)).abs().max())
+    return float((model(images) - other(images)).abs().max())
 
 
 @pytest.mark.parametrize("build", [xcit, fast_xcit, convnet])
@@ -105,39 +103,3 @@ def test_a_model_that_cannot_be_copied_is_used_itself() -> None:
     model.__deepcopy__ = lambda memo: 1 / 0
     with quicker(model, SHAPE, "cpu") as copy:
         assert copy is model
-
-
-def test_rows_of_few_images_are_those_of_many() -> None:
-    model = fast_xcit()
-    images = torch.rand(17, *SHAPE)
-    assert stable_rows(model, SHAPE, 17, "cpu") == FEWEST
-    network = Network(model, model, width=17)
-    whole = network.classify(images)
-    for count in (1, 2, 3, 5, 16):
-        assert torch.equal(network.classify(images[:count]), whole[:count])
-
-
-def test_a_model_whose_rows_hang_on_the_batch_gets_full_batches() -> None:
-    class Hanging(nn.Module):
-        def forward(self, x):
-            return x.flatten(1)[:, :3] * (1.0 + len(x) * 1e-6)
-
-    assert stable_rows(Hanging().eval(), SHAPE, 20, "cpu") == 20
-
-    class Switching(nn.Module):
-        def forward(self, x):
-            return x.flatten(1)[:, :3] * (1.0 if len(x) > 10 else 1.000001)
-
-    model = Switching().eval()
-    assert stable_rows(model, SHAPE, 20, "cpu") == 13
-    network = Network(model, model, width=20, smallest=13)
-    images = torch.rand(20, *SHAPE)
-    assert torch.equal(network.classify(images[:2]), network.classify(images)[:2])
-
-
-def test_without_the_c_library_memory_is_kept_as_it_is(monkeypatch) -> None:
-    def missing(name):
-        raise OSError(name)
-
-    monkeypatch.setattr(preparing.ctypes, "CDLL", missing)
-    keep_freed_memory()

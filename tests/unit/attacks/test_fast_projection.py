@@ -102,7 +102,8 @@ def test_a_row_does_not_depend_on_the_others(norm) -> None:
     """Rows need different numbers of passes; nobody may change after his last one."""
     points, normal, gap = planes(4, 24, 300, 1.0)
     gap = gap * torch.logspace(-4, 0, 24)
-    whole = displacement(torch.stack([points, points.flip(1)]), normal, torch.stack([gap, gap]), norm)
+    both, gaps = torch.stack([points, points.flip(1)]), torch.stack([gap, gap])
+    whole = displacement(both, normal, gaps, norm)
     for row in range(24):
         part = slice(row, row + 1)
         alone = displacement(

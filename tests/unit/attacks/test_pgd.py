@@ -180,7 +180,7 @@ class Tokens(nn.Module):
 
 
 def test_gradients_of_a_single_image_are_right() -> None:
-    """torch 2.9 gets them wrong on the CPU; see `models.passes`."""
+    """torch 2.9 gets them wrong on the CPU; see `attacks._forward`."""
     model, images = Tokens().eval(), torch.rand(2, 8, 4, 4)
 
     def measure(logits):
@@ -195,7 +195,7 @@ def test_gradients_of_a_single_image_are_right() -> None:
         watched = torch.autograd.grad(measure(Watch(model, ignore_report)(direct)), direct)[0]
     torch.testing.assert_close(watched, pair[:1])
     if torch.allclose(wrong, single):
-        pytest.skip("this torch is right by itself: `models.passes` may go")
+        pytest.skip("this torch is right by itself: `attacks._forward` may go")
 
 
 def run(module, model, images, labels, options, batch_size=4, epsilon=0.03):

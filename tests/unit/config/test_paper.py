@@ -227,7 +227,7 @@ def test_the_page_of_experiments_is_the_configuration(config, published):
 
 def test_every_published_number_is_linked_from_somewhere_sensible(config):
     keys = {link.key for link in published_links(config)}
-    assert {key.split(".")[0] for key in keys} == {"thesis", "readme", "notebook"}
+    assert {key.split(".")[0] for key in keys} == {"thesis", "readme", "notebook", "robustbench"}
 
 
 def test_an_overlay_may_evaluate_less_than_is_published(demo, published):

@@ -16,7 +16,7 @@ import torch
 from robustvit.core.memory import keep_freed_memory
 worked = keep_freed_memory() if sys.argv[2] == "keep" else None
 def step():
-    return len([torch.ones(5_000_000) for _ in range(8)])
+    return len([torch.ones(10_000_000) for _ in range(6)])
 for _ in range(3):
     step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from robustvit.attacks.pgd import perturb
-from robustvit.attacks.support.random import uniform
+from robustvit.core.random import uniform
 
 EPSILON = 4 / 255
 SEEDS = torch.arange(5)

@@ -10,15 +10,22 @@ from safetensors.torch import load_file, save_file
 
 from robustvit.attacks import _ensemble
 from robustvit.core.errors import UserError
-from robustvit.evaluation.engine import discard_partial, evaluate_shard
+from robustvit.evaluation.engine import discard_partial, evaluate_shard, perturbation_sizes
+from robustvit.evaluation.rows import SCHEMA, attack_names, worst_case
 
+CHECKS = {
+    "deterministic", "static", "normalization", "gradients", "large epsilon", "ball (fab-t)",
+    "reproducible",
+}  # fmt: skip
 PGD = {"name": "pgd", "options": {"steps": 3}}
 
 
 def test_clean_rows(colours, weights, cpu) -> None:
     table, metadata = evaluate_shard(evaluate_spec("clean"), colours, weights, cpu)
     rows = table.to_pandas()
-    assert list(rows) == ["index", "example_id", "label", "clean_prediction", "clean_correct"]
+    assert table.schema.names == SCHEMA.names
+    assert len(rows) == rows["example_id"].nunique() == 24
+    assert rows[["attack", "prediction", "queries", "distance", "robust"]].isna().all(axis=None)
     assert rows["label"].value_counts().tolist() == [6, 6, 6, 6]
     assert (rows["clean_correct"] == (rows["clean_prediction"] == rows["label"])).all()
     assert rows["clean_correct"].mean() > 0.8
@@ -29,30 +36,24 @@ def test_clean_rows(colours, weights, cpu) -> None:
 def test_attack_rows(colours, weights, cpu) -> None:
     spec = evaluate_spec("autoattack", QUICK_AUTOATTACK)
     table, metadata = evaluate_shard(spec, colours, weights, cpu)
-    rows = table.to_pandas()
-    names = ["apgd-ce", "apgd-t", "fab-t", "square"]
-    assert list(metadata["attack_seconds"]) == names
-    assert list(rows)[5:] == [f"{n}_{k}" for n in names for k in ("prediction", "success")] + [
-        "robust"
-    ]
-    standing = rows["clean_correct"].to_numpy()
+    rows, names = table.to_pandas(), ["apgd-ce", "apgd-t", "fab-t", "square"]
+    assert list(metadata["attack_seconds"]) == attack_names(table) == names
+    assert rows["attack"].tolist() == 24 * names
+    clean = rows["clean_correct"].to_numpy()[::4]
+    standing = clean
     for name in names:
-        success, prediction = rows[f"{name}_success"], rows[f"{name}_prediction"]
-        assert (prediction.notna() == standing).all()
-        assert ((prediction != rows["label"]) & prediction.notna() == success).all()
-        standing = standing & ~success
-    assert (rows["robust"] == standing).all()
-    assert 0 < rows["robust"].sum() < rows["clean_correct"].sum()
-    assert {c["name"] for c in metadata["checks"]} >= {"deterministic", "gradients", "ball (fab-t)"}
-
-
-@pytest.mark.parametrize("count", [2, 5])
-def test_rows_do_not_depend_on_the_partition_or_the_batch(colours, weights, cpu, count) -> None:
-    whole = evaluate_shard(evaluate_spec("pgd", PGD), colours, weights, cpu)[0].to_pandas()
-    specs = [evaluate_spec("pgd", PGD, (i, count), batch_size=3) for i in range(count)]
-    parts = [evaluate_shard(spec, colours, weights, cpu)[0].to_pandas() for spec in specs]
-    joined = np.concatenate([part.to_numpy() for part in parts])
-    assert (joined == whole.to_numpy()).all()
+        own = rows[rows["attack"] == name].reset_index()
+        assert (own["attacked"] == own["prediction"].notna()).all()
+        assert (own["attacked"] == own["distance"].notna()).all()
+        assert (own["attacked"] == standing).all()
+        assert ((own["prediction"] != own["label"]) & own["attacked"] == own["success"]).all()
+        assert (own["distance"].dropna() <= 8 / 255 + 1e-6).all()
+        assert (own["distance"][own["success"]] > 0).all()
+        standing = standing & ~own["success"].to_numpy()
+    assert (rows["robust"].to_numpy().reshape(24, 4) == standing[:, None]).all()
+    assert worst_case(table)["robust"].to_pylist() == standing.tolist()
+    assert 0 < standing.sum() < clean.sum()
+    assert {c["name"] for c in metadata["checks"]} >= CHECKS
 
 
 def test_the_global_generator_is_left_alone(colours, weights, cpu) -> None:
@@ -135,3 +136,12 @@ def test_zero_epsilon_breaks_nothing(colours, weights, cpu) -> None:
     spec = evaluate_spec("autoattack", QUICK_AUTOATTACK, threat={"norm": "l2", "epsilon_255": 0})
     rows = evaluate_shard(spec, colours, weights, cpu)[0].to_pandas()
     assert (rows["robust"] == rows["clean_correct"]).all()
+    assert (rows["distance"].dropna() == 0).all()
+
+
+def test_sizes_of_perturbations() -> None:
+    images = np.zeros((2, 3, 2, 2), np.float32)
+    after = images.copy()
+    after[1, 0, 0] = [0.3, -0.4]
+    assert perturbation_sizes(images, after, "linf") == pytest.approx([0, 0.4])
+    assert perturbation_sizes(images, after, "l2") == pytest.approx([0, 0.5])

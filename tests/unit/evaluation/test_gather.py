@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +28,8 @@ def example_rows(part: np.ndarray) -> tuple:
     first = np.where(part < 5, (labels + 1) % 4, labels)
     second = np.where(part < 7, (labels + 2) % 4, labels)
     attacks = {
-        "apgd-ce": AttackRows(part < 20, first),
-        "square": AttackRows((part < 20) & (part >= 5), second),
+        "apgd-ce": AttackRows(part < 20, first, part / 1000, 10 * part),
+        "square": AttackRows((part < 20) & (part >= 5), second, part / 1000),
     }
     return 3 * part, [f"test/{i:05d}" for i in part], labels, clean, attacks
 
@@ -56,13 +57,15 @@ def write_shards(folder: Path, count: int, spec: dict | None = None) -> list[Pat
 def test_summary(tmp_path: Path) -> None:
     spec = gather_spec("autoattack", ATTACK)
     rows, summary = gather(spec, write_shards(tmp_path, 3))
-    assert len(rows) == summary["num_examples"] == TOTAL
+    assert len(rows) == 2 * summary["num_examples"] == 2 * TOTAL
     assert summary["clean_top1"]["k"] == 20
     assert summary["robust_top1"]["k"] == 13
     assert summary["robust_top1"]["value"] == pytest.approx(13 / 24)
     assert summary["attacks"]["apgd-ce"]["success"] == 5
     assert summary["attacks"]["apgd-ce"]["robust_top1_after"]["k"] == 15
     assert summary["attacks"]["square"]["attacked"] == 15
+    assert summary["attacks"]["apgd-ce"]["queries"] == 10 * sum(range(20))
+    assert summary["attacks"]["square"]["queries"] is None
     assert summary["attacks"]["square"]["seconds"] == 6.0
     assert (summary["epsilon_255"], summary["norm"]) == (8, "linf")
     assert summary["chance"] == 0.25
@@ -94,11 +97,23 @@ def test_bytes_do_not_depend_on_the_partition_or_the_order(tmp_path: Path) -> No
     assert len(hashes) == 1
 
 
+def test_rows_hold_what_each_attack_did(tmp_path: Path) -> None:
+    rows = gather(gather_spec("autoattack", ATTACK), write_shards(tmp_path, 3))[0].to_pylist()
+    assert [row["attack"] for row in rows] == TOTAL * ["apgd-ce", "square"]
+    assert [row["index"] for row in rows[::2]] == [3 * i for i in range(TOTAL)]
+    broken, standing = rows[6 * 2 : 7 * 2], rows[8 * 2]
+    assert [row["success"] for row in broken] == [False, True]
+    assert [row["robust"] for row in broken] == [False, False]
+    assert (broken[1]["label"], broken[1]["prediction"], broken[1]["clean_prediction"]) == (2, 0, 2)
+    assert (standing["queries"], standing["distance"], standing["robust"]) == (80, 0.008, True)
+
+
 def test_null_predictions_survive(tmp_path: Path) -> None:
     shard = write_shards(tmp_path, 1)[0]
     table = read_rows(shard)[0]
     assert attack_names(table) == ["apgd-ce", "square"]
-    assert table["square_prediction"].null_count == 9
+    assert table["prediction"].null_count == 9 + 4
+    assert table["queries"].null_count == 24 + 4
 
 
 def test_a_missing_shard_is_refused(tmp_path: Path) -> None:
@@ -140,12 +155,23 @@ def test_shards_of_other_settings_are_refused(tmp_path: Path) -> None:
         gather(spec, shards)
 
 
-@pytest.mark.parametrize("keep", [0, 100, -10])
-def test_a_shard_cut_short_is_refused(tmp_path: Path, keep: int) -> None:
-    shards = write_shards(tmp_path, 2)
-    shards[1].write_bytes(shards[1].read_bytes()[:keep])
-    with pytest.raises(UserError, match=r"1-of-2.parquet: cut short.*Delete it"):
-        gather(gather_spec("autoattack", ATTACK), shards)
+def flip_a_bit(data: bytes) -> bytes:
+    place = data.index(b"test/0001")  # within a page, which Parquet could read all the same
+    return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda d: b"", lambda d: d[:100], lambda d: d[:-10], flip_a_bit, lambda d: b"x" * 99]
+)
+def test_a_damaged_shard_is_moved_aside(tmp_path: Path, damage: Callable) -> None:
+    shards, spec = write_shards(tmp_path, 2), gather_spec("autoattack", ATTACK)
+    whole = shards[1].read_bytes()
+    shards[1].write_bytes(damage(whole))
+    with pytest.raises(UserError, match=r"1-of-2.parquet: cut short.*\.damaged.*\nStart again"):
+        gather(spec, shards)
+    assert [path.exists() for path in shards] == [True, False]
+    shards[1].write_bytes(whole)
+    assert len(gather(spec, shards)[0]) == 2 * TOTAL
 
 
 def test_an_absent_or_foreign_file_is_refused(tmp_path: Path) -> None:

@@ -9,12 +9,14 @@ import torch
 
 from robustvit.core.errors import UserError
 from robustvit.training.devices import open_device
+from robustvit.training.opening import open_training_device
 
 SWITCHES = (
     (torch.backends.cudnn, "deterministic", False),
     (torch.backends.cudnn, "benchmark", True),
     (torch.backends.cudnn, "allow_tf32", True),
     (torch.backends.cuda.matmul, "allow_tf32", True),
+    (torch.utils.deterministic, "fill_uninitialized_memory", True),
 )
 pytestmark = pytest.mark.filterwarnings("ignore:Please use the new API settings")
 
@@ -39,9 +41,14 @@ def gpu(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["auto", "cuda", "cuda:1"])
-def test_a_gpu_computes_the_same_bytes_each_time(gpu, name):
+def test_a_gpu_computes_the_same_bytes_each_time(gpu, name, monkeypatch):
+    chosen = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "set_device", chosen.append)
     device = open_device(name)
     assert device.is_cuda
+    assert chosen == ([torch.device("cuda", 1)] if name == "cuda:1" else [])
+    assert torch.utils.deterministic.fill_uninitialized_memory is False
     assert gpu == [(True, {"warn_only": True})]
     assert torch.backends.cudnn.deterministic is True
     assert torch.backends.cudnn.benchmark is False
@@ -70,3 +77,16 @@ def test_an_absent_gpu_is_explained(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     with pytest.raises(UserError, match="use --device cpu"):
         open_device("cuda")
+
+
+@pytest.mark.parametrize("name", ["cuda:9", "cuda:x"])
+def test_a_gpu_that_does_not_exist_is_explained(gpu, name, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    with pytest.raises(UserError, match="sees 2 GPUs"):
+        open_device(name)
+
+
+def test_several_processes_name_no_gpu(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(UserError, match="take one GPU each"):
+        open_training_device("cuda:1", 1)

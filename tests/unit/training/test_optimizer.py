@@ -89,11 +89,11 @@ def assert_equal(one: nn.Module, other: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("settings", "reference"),
     [
-        ({"name": "adamw"}, lambda groups: torch.optim.AdamW(groups, lr=1e-2, foreach=True)),
+        ({"name": "adamw"}, lambda groups: torch.optim.AdamW(groups, lr=1e-2, fused=True)),
         (
             {"name": "sgd"},
             lambda groups: torch.optim.SGD(
-                groups, lr=1e-2, momentum=0.9, nesterov=True, foreach=True
+                groups, lr=1e-2, momentum=0.9, nesterov=True, fused=True
             ),
         ),
     ],

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
+from training_samples import train_spec
 
 from robustvit.core.errors import UserError
 from robustvit.training.batch_statistics import PartStatistics, part_statistics
-from robustvit.training.contracts import Batch
+from robustvit.training.contracts import Batch, LossOutput
 from robustvit.training.portable_norm import PortableBatchNorm, use_portable_norm
 from robustvit.training.sharing import Share, symmetric_slice
+from robustvit.training.tallies import Tallies
 
 counts = st.sampled_from([1, 2, 4, 8])
 
@@ -148,3 +152,42 @@ def test_the_portable_norm_is_batch_norm(training):
 def test_a_norm_that_has_no_portable_form_is_named():
     with pytest.raises(UserError, match="layer 0 is a BatchNorm1d"):
         use_portable_norm(nn.Sequential(nn.BatchNorm1d(3)))
+
+
+def _tallies() -> Tallies:
+    tallies = Tallies()
+    batch = Batch(torch.zeros(8, 3, 2, 2), torch.zeros(8, dtype=torch.int64), torch.arange(8))
+    tallies.add(batch, LossOutput(torch.tensor(2.0), {"adversarial": torch.zeros(8, 4)}))
+    return tallies
+
+
+def test_sums_of_a_resumed_epoch_count_once_and_have_the_same_names_in_every_process():
+    state = _tallies().state()
+    main, other = (Tallies.from_state(state, torch.device("cpu"), share) for share in (1.0, 0.0))
+    assert main.sums.keys() == other.sums.keys()
+    sent = []
+
+    def total(value: torch.Tensor) -> torch.Tensor:
+        sent.append(value)
+        return sum(sent)
+
+    other.reduced(total)
+    together = main.reduced(total)
+    assert sent[0].shape == sent[1].shape
+    assert together.examples() == 8
+    assert together.mean_loss() == 2.0
+    assert together.accuracy("adversarial") == 1.0
+
+
+@pytest.mark.parametrize(("count", "processes"), [(16, 1), (17, 4), (3, 4)])
+def test_every_process_may_stop_equally_often_in_an_evaluation(count, processes, make_plan):
+    asked = set()
+    for rank in range(processes):
+        plan = make_plan(train_spec(evaluate_examples=None, batch_size=16))
+        plan.data = replace(plan.data, evaluation_indices=np.arange(count))
+        plan.device = replace(plan.device, rank=rank, world_size=processes)
+        checks = []
+        batches = plan.evaluation_context(None, lambda checks=checks: checks.append(1)).batches
+        assert sum(len(labels) for _, labels, _ in batches) == len(range(rank, count, processes))
+        asked.add(len(checks))
+    assert len(asked) == 1

@@ -17,12 +17,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from robustvit.attacks.fast.network import WIDTH_CPU, Network, stable_rows
-from robustvit.attacks.fast.preparing import keep_freed_memory, quicker
+from robustvit.attacks.fast.network import WIDTH_CPU, Network
+from robustvit.attacks.fast.preparing import quicker
 from robustvit.attacks.fast.progress import Meter, Plan
 from robustvit.attacks.fast.rows import Examples, Findings
 from robustvit.attacks.support.frozen import attack_mode
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
+from robustvit.models.stable import StableRows
 
 
 class Attack(Protocol):
@@ -75,11 +76,11 @@ def run_parts(
     """
     meter, outcomes = Meter([part.plan for part in parts], report), {}
     shape, device = tuple(images.shape[1:]), images.device
-    keep_freed_memory()
-    with quicker(model, shape, device) as search, attack_mode(model, "eval"):
+    exact = model if isinstance(model, StableRows) else StableRows(model, shape)
+    with quicker(exact.inner, shape, device) as copy, attack_mode(exact, "eval"):
+        search = exact if copy is exact.inner else StableRows(copy, shape)
         width = batch_size if images.is_cuda else min(batch_size, WIDTH_CPU)
-        smallest = max(stable_rows(each, shape, width, device) for each in {search, model})
-        network = Network(search, model, width=width, smallest=smallest, watch=meter.tick)
+        network = Network(search, exact, width=width, watch=meter.tick)
         clean = network.classify(images)
         standing = clean.argmax(dim=1) == labels
         examples = Examples(images.detach(), labels, _other_classes(clean, labels), seeds)

@@ -1,4 +1,4 @@
-"""Calls of a frozen model by the fast attacks: even batches, stable bits, counted passes."""
+"""Calls of a frozen model by the fast attacks: even batches and counted passes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from robustvit.attacks.fast.preparing import probe_images
-from robustvit.models.passes import FEWEST, forward
+from robustvit.attacks._forward import forward
 
-PROBED = (5, 7, 8, 9, 13, 16, 17, 31, 32)  # sizes of batches that may call different kernels
 # Beyond so many rows a CPU only gains cache misses. A question that is asked ahead of its turn is
 # asked in vain once in about ten times for the next one, and more often the farther ahead it is.
 WIDTH_CPU, MOST_CPU, MOST_CUDA = 48, 4, 16
@@ -20,18 +18,16 @@ Measure = Callable[..., Tensor]
 
 
 class Network:
-    """A model whose answer for an image does not depend on the other images of the call.
+    """The two models that the attacks ask, in batches of no more than `width`.
 
-    Kernels are chosen by the size of a batch, and their results differ in the last bit; an
-    example's adversarial image would then depend on how many others still stand. On one CPU
-    thread that holds for small batches only, which are filled up with copies of their images.
+    An example's adversarial image does not depend on how many others still stand if neither
+    model's answer for an image depends on the others of its batch (`robustvit.models.stable`).
 
     Args:
         search: frozen model in evaluation mode for the attacks' own questions, images
             [B, C, H, W] to logits [B, K]; it may round differently from `exact`.
         exact: the model that is evaluated.
         width: largest batch.
-        smallest: size to which smaller batches are filled up, see `stable_rows`.
         watch: called after every call of the model.
     """
 
@@ -41,11 +37,10 @@ class Network:
         exact: nn.Module,
         *,
         width: int,
-        smallest: int = FEWEST,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
         self.search, self.exact = search, exact
-        self.width, self.smallest, self._watch = max(width, smallest), smallest, watch
+        self.width, self._watch = width, watch
         self.passes = torch.zeros(0, dtype=torch.int64)
 
     def count(self, examples: int) -> None:
@@ -68,7 +63,7 @@ class Network:
     def classify(self, images: Tensor, owners: Tensor | None = None) -> Tensor:
         """Return the logits [B, K] of the evaluated model, float32; B at least 1."""
         self.note(owners)
-        return torch.cat([self._forward(self.exact, part) for part in self._parts(images)])
+        return torch.cat([self.exact(part).float() for part in self._parts(images)])
 
     @torch.no_grad()
     def logits(self, images: Tensor, owners: Tensor | None = None) -> Tensor:
@@ -79,7 +74,7 @@ class Network:
             owners: int64 [B], the examples whose passes these are.
         """
         self.note(owners)
-        return torch.cat([self._forward(self.search, part) for part in self._parts(images)])
+        return torch.cat([self.search(part).float() for part in self._parts(images)])
 
     def gradient(
         self, images: Tensor, measure: Measure, *more: Tensor, owners: Tensor | None = None
@@ -100,37 +95,10 @@ class Network:
     def _differentiate(self, images: Tensor, measure: Measure, arguments: list[Tensor]) -> tuple:
         point = images.detach().requires_grad_(True)
         with torch.enable_grad():
-            logits = self._forward(self.search, point)
+            logits = forward(self.search, point).float()
             values = measure(logits, *arguments)
             (gradient,) = torch.autograd.grad(values.sum(), point)
         return logits.detach(), values.detach(), gradient
 
-    def _forward(self, model: nn.Module, images: Tensor) -> Tensor:
-        return forward(model, images, self.smallest).float()
-
     def _parts(self, tensor: Tensor) -> tuple[Tensor, ...]:
         return tensor.tensor_split(math.ceil(len(tensor) / self.width))
-
-
-def stable_rows(model: nn.Module, shape: tuple[int, ...], width: int, device: object) -> int:
-    """Return the smallest batch from which on a row's bits do not depend on the batch's size.
-
-    Args:
-        model: frozen, in evaluation mode.
-        shape: of one image, (C, H, W).
-        width: largest batch; returned if the bits always depend on the size.
-        device: where the model is.
-    """
-    images = probe_images(shape, max(width, FEWEST), device)
-    network = Network(model, model, width=len(images), smallest=1)
-    sizes = [FEWEST, *(size for size in PROBED if size < len(images)), len(images)]
-    expected = network.gradient(images, _first_and_last)
-    for place in range(len(sizes) - 2, -1, -1):
-        found = network.gradient(images[: sizes[place]], _first_and_last)
-        if any(not torch.equal(a, b[: len(a)]) for a, b in zip(found, expected, strict=True)):
-            return sizes[place + 1]
-    return sizes[0]
-
-
-def _first_and_last(logits: Tensor) -> Tensor:
-    return logits[:, 0] - logits[:, -1]

@@ -1,10 +1,9 @@
-"""Making a process and a model ready for very many passes."""
+"""Making a model ready for very many passes."""
 
 from __future__ import annotations
 
 import contextlib
 import copy
-import ctypes
 import logging
 import warnings
 from collections.abc import Iterator
@@ -18,21 +17,6 @@ from robustvit.attacks.support.folding import folded
 LOGGER = logging.getLogger("robustvit.autoattack")
 SAME_LOGITS = 1e-4  # length of the difference, relative to the logits'
 SAME_GRADIENT = 1e-2  # the same for gradients, in which kinks may be rounded to either side
-TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # M_… in malloc.h
-
-
-def keep_freed_memory() -> None:
-    """Keep freed memory in this process for its next tensors, where the C library can.
-
-    By default glibc returns the memory of large tensors to the system at once, and every layer
-    of the next forward pass pays for fresh, zeroed pages: up to half of the time of a pass.
-    """
-    try:
-        mallopt = ctypes.CDLL("libc.so.6").mallopt
-    except (OSError, AttributeError):
-        return
-    for parameter in (TRIM_THRESHOLD, MMAP_THRESHOLD):
-        mallopt(parameter, 1 << 30)
 
 
 def probe_images(shape: tuple[int, ...], count: int, device: object) -> Tensor:

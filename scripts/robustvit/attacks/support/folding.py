@@ -80,9 +80,10 @@ def _folds(model: nn.Module, exact: bool) -> list[Fold]:
 def _is_frozen(module: nn.Module) -> bool:
     """Whether the module itself stands still, and may get another `forward`.
 
-    A compiler would start again with every new one.
+    A compiler, as XLA is one, would start again with every new one, and fuses operations itself.
     """
-    moves = any(p is not None and p.requires_grad for p in module._parameters.values())
+    parameters = [p for p in module._parameters.values() if p is not None]
+    moves = any(p.requires_grad or p.device.type == "xla" for p in parameters)
     compiled = module._compiled_call_impl is not None or "_orig_mod" in module._modules
     return not (module.training or moves or compiled)
 

@@ -11,7 +11,7 @@ from robustvit.core.errors import UserError, unknown_name
 from robustvit.models.families import xcit
 from robustvit.models.layers.xcit import speed_up
 
-__all__ = ["adapt_patch_size", "build", "speed_up"]
+__all__ = ["adapt_patch_size", "build", "own_normalization", "speed_up"]
 
 
 def build(args: dict, num_classes: int, image_size: int, drop_path: float) -> nn.Module:
@@ -42,6 +42,12 @@ def build(args: dict, num_classes: int, image_size: int, drop_path: float) -> nn
         return timm.create_model(name, pretrained=False, num_classes=num_classes, **keywords)
     except TypeError as error:
         raise UserError(f"timm model {name} does not take these `args`: {error}") from error
+
+
+def own_normalization(args: dict) -> dict:
+    """Mean and standard deviation with which timm's released weights were trained."""
+    configuration = timm.get_pretrained_cfg(args["model"])
+    return {"mean": list(configuration.mean), "std": list(configuration.std)}
 
 
 def adapt_patch_size(model: nn.Module, patch_size: int) -> None:

@@ -44,7 +44,8 @@ def _plain(qkv: Tensor, temperature: Tensor, heads: int) -> Tensor:
 def _inverse_length(channels: Tensor) -> Tensor:
     """1 / length over the tokens of [B, heads, N, d]: float32 [B, heads, 1, d]."""
     squares = channels.float().square().sum(dim=2, keepdim=True)
-    return squares.sqrt().clamp(min=SMALLEST_LENGTH).reciprocal()
+    # Clamped before the root, whose derivative at zero is infinite.
+    return squares.clamp(min=SMALLEST_LENGTH**2).rsqrt()
 
 
 class _CrossCovariance(torch.autograd.Function):

@@ -30,6 +30,7 @@ class StochasticDepth:
         self._gains = [_gain(layer) for layer in layers]
         self._seeds: Tensor | None = None
         self._passes = 0
+        self._placed: tuple[Tensor, Tensor] | None = None
         self._scales: tuple[Tensor, ...] | None = None
 
     def begin(self, seeds: Tensor | None) -> None:
@@ -66,8 +67,15 @@ class StochasticDepth:
         # A loss or an attack may forward several versions of the batch at once, one after another.
         seeds = torch.cat([seeds, *(fold(seeds, copy) for copy in range(1, copies))])
         draws = uniform(seeds, (len(self.rates),)).t().contiguous()
-        kept = draws >= torch.tensor(self.rates, device=device)[:, None]
-        return (kept * torch.tensor(self._gains, device=device)[:, None]).unbind(0)
+        rates, gains = self._on(device)
+        return ((draws >= rates) * gains).unbind(0)
+
+    def _on(self, device: torch.device) -> tuple[Tensor, Tensor]:
+        """Rates and gains of the layers as [layers, 1], moved once: a copy makes a GPU wait."""
+        if self._placed is None or self._placed[0].device != device:
+            columns = (torch.tensor(values)[:, None] for values in (self.rates, self._gains))
+            self._placed = tuple(column.to(device) for column in columns)
+        return self._placed
 
 
 class SeededDropPath(DropPath):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.reporting.cells import find_entry, make_cell
+from robustvit.reporting.cross_checks import cross_checks
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results, failed_checks, proportion
 
@@ -52,7 +53,8 @@ def _row(row: dict, columns: list, spec: dict, results: Results, published: Publ
         if protocol not in protocols:
             where = f'tables.{spec["name"]}, row "{row["label"]}", published'
             raise unknown_name("protocol", protocol, protocols, where)
-    cells = [_cell(row, keys, c, spec, results, published) for c in columns]
+    checks = _cross_checks(row, columns, results)
+    cells = [_cell(row, keys, c, spec, results, published, checks) for c in columns]
     return {
         "label": row["label"],
         "experiment": row.get("experiment"),
@@ -62,6 +64,12 @@ def _row(row: dict, columns: list, spec: dict, results: Results, published: Publ
     }
 
 
+def _cross_checks(row: dict, columns: list, results: Results) -> dict[str, list[dict]]:
+    """What the row's evaluations say about each other."""
+    asked = [column["protocol"] for column in columns if _is_asked(row, column)]
+    return cross_checks({p: results.evaluation(row["experiment"], p) for p in asked})
+
+
 def _cell(
     row: dict,
     keys: dict,
@@ -69,6 +77,7 @@ def _cell(
     spec: dict,
     results: Results,
     published: Published,
+    checks: dict[str, list[dict]],
 ) -> dict:
     entry = find_entry(published, keys.get(column["protocol"]))
     experiment = row.get("experiment")
@@ -90,6 +99,7 @@ def _cell(
         comparison=spec.get("comparison", "direction"),
         chance=record.get("chance"),
         asked=asked,
-        failed=failed_checks(record),
+        failed=failed_checks(record)
+        + failed_checks({"checks": checks.get(column["protocol"], [])}),
     )
     return cell | {"stand_in": bool(record.get("stand_in"))}

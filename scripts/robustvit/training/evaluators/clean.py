@@ -13,10 +13,10 @@ def evaluate(context: EvaluationContext) -> dict[str, float]:
     model = context.model.eval()
     counts = context.put(torch.zeros(2))[0]
     for batch in context.batches:
-        context.check()
         images, labels, _ = context.put(*batch)
         with context.autocast():
             counts[0] += (model(images).argmax(dim=1) == labels).sum()
-        counts[1] += len(labels)
+            counts[1] += len(labels)
+        context.after_step()
     correct, seen = context.total(counts).tolist()
     return {"clean": correct / seen}

@@ -18,12 +18,14 @@ def evaluate(context: EvaluationContext) -> dict[str, float]:
     model = context.model.eval()
     counts = context.put(torch.zeros(3))[0]
     for batch in context.batches:
-        context.check()
         images, labels, seeds = context.put(*batch)
         with context.autocast():
-            attacked = attack_images(model, images, labels, seeds, context.attack)
+            attacked = attack_images(
+                model, images, labels, seeds, context.attack, after_step=context.after_step
+            )
             counts[0] += (model(images).argmax(dim=1) == labels).sum()
             counts[1] += (model(attacked).argmax(dim=1) == labels).sum()
         counts[2] += len(labels)
+        context.after_step()
     clean, robust, seen = context.total(counts).tolist()
     return {"clean": clean / seen, "robust": robust / seen}
