@@ -24,8 +24,8 @@ from robustvit.evaluation.inspection import inspect_gradients, inspect_model
 from robustvit.evaluation.partial import PartialOutcomes, partial_key
 from robustvit.evaluation.rows import AttackRows, make_table
 from robustvit.evaluation.shards import Shard, load_model, load_shard, predict
-from robustvit.models.stable import StableRows
 from robustvit.models.entry_points import model_plugins
+from robustvit.models.stable import StableRows
 from robustvit.training.devices import Device
 
 ATTACKS = "robustvit.attacks"
