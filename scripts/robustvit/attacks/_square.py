@@ -41,8 +41,11 @@ class SeededSquare:
 
     @torch.no_grad()
     def attack(self, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
-        """Return the point of smallest margin found for each image [B, 3, H, W]."""
-        best = self.start(images, seeds)
+        """Return the point of smallest margin found for each image [B, 3, H, W].
+
+        How many passes an example took is in `passes`, int64 [B], afterwards.
+        """
+        best, self.passes = self.start(images, seeds), torch.ones_like(labels)
         smallest = margin(self.predict(best), labels)
         for query in range(self.queries):
             chosen = (smallest > 0).nonzero().flatten()
@@ -51,6 +54,7 @@ class SeededSquare:
             draw = self.draw(fold(seeds[chosen], query), images.shape[1])
             candidate = self.propose(images[chosen], best[chosen], draw, self.side(query, images))
             found = margin(self.predict(candidate), labels[chosen])
+            self.passes[chosen] += 1
             better = (found < smallest[chosen]) | (found <= 0)
             best[chosen[better]] = candidate[better]
             smallest[chosen[better]] = found[better]

@@ -104,6 +104,26 @@ def test_examples_do_not_depend_on_their_batch(norm: str) -> None:
         torch.testing.assert_close(outcome.adversarial, small[name].adversarial, rtol=0, atol=1e-5)
 
 
+def test_the_reference_counts_every_pass_of_an_example() -> None:
+    """Who withstands an attack takes part in all of it, who is broken in the rounds up to then."""
+    model, images, labels, reach = easy_and_hard(4, "linf", 0)
+    epsilon, calls = float(reach.median()) * 1.001, [0]
+    handle = model.register_forward_hook(lambda m, x, y: calls.__setitem__(0, calls[0] + len(x[0])))
+    options = {"iterations": 5, "queries": 30}
+    outcomes = run(model, images, labels, epsilon=epsilon, options=options)
+    handle.remove()
+    stands = reach > 1.05 * epsilon
+    whole = {"apgd-ce": 6, "apgd-t": 3 * 6, "fab-t": 3 * (2 + 2 * 5 + 1), "square": 31}
+    for name, outcome in outcomes.items():
+        assert (outcome.queries[stands] == whole[name]).all(), name
+        assert (outcome.queries[~outcome.ran] == 0).all(), name
+        assert (outcome.queries <= whole[name]).all(), name
+    counted = sum(int(outcome.queries.sum()) for outcome in outcomes.values())
+    # Besides: who stands at first and after every attack, and APGD-T's look for its targets.
+    looks = 5 * len(images) + int(outcomes["apgd-t"].ran.sum())
+    assert counted + looks == calls[0]
+
+
 @ENGINES
 def test_leaves_no_trace(engine: str) -> None:
     model, images = convolutional(), torch.rand(6, 3, 8, 8)

@@ -134,8 +134,9 @@ def test_a_pursuit_comes_as_near_as_the_librarys(norm: str) -> None:
 @NORMS
 def test_both_engines_walk_the_same_path_in_square(norm: str) -> None:
     """Square draws the same numbers, so its adversarial images are the same."""
-    model, images = convolutional().eval(), torch.rand(16, 3, 8, 8)
-    labels, epsilon = model(images).argmax(1), 0.004 if norm == "linf" else 0.2
+    model, labelled = examples(count=16, seed=3)
+    images, labels = labelled.images, labelled.labels
+    epsilon = 0.006 if norm == "linf" else 0.2
     settings = {"iterations": 1, "queries": 80, "targets": 3, "restarts": 1}
     square = standard(4, epsilon, norm, settings, 64)[3]
     given = Examples(images, labels, labels[:, None], fold(torch.arange(16), 3))

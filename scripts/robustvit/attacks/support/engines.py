@@ -8,12 +8,16 @@ REFERENCE, FAST = "reference", "fast"
 ENGINES = (FAST, REFERENCE)
 
 
-def is_fast(engine: str) -> bool:
+def is_fast(engine: str, where: str = "protocols.<name>.options.engine") -> bool:
     """Whether `engine` is the fast one.
+
+    Args:
+        engine: its name.
+        where: key that names it, for the message.
 
     Raises:
         UserError: if there is no such engine.
     """
     if engine not in ENGINES:
-        raise unknown_name("engine", engine, ENGINES, "protocols.<name>.options.engine")
+        raise unknown_name("engine", engine, ENGINES, where)
     return engine == FAST
