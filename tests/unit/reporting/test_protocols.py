@@ -114,8 +114,8 @@ def test_says_whose_code_attacked(results, published):
     summary = build_summary(spec, results, published)
     records = [found["autoattack"] for found in summary["evaluations"].values()]
     for engines, words in (
-        (["fast"], "this project's own code"),
-        (["reference", "fast"], "own code of the same attacks (engine “fast”) and pyautoattack's"),
+        (["fast"], "own code of the same attacks (engine “fast”)."),
+        (["reference", "fast"], "own code of the same attacks (engine “fast”) and pyautoattack"),
     ):
         for place, record in enumerate(records):
             record["engine"] = engines[place % len(engines)]
