@@ -157,9 +157,9 @@ def initial_weights(wildcards):
 @known
 def evaluation_manifest(wildcards):
     """The manifest of the data set that an experiment is evaluated on."""
-    for kind, known_names in (("experiment", EXPERIMENTS), ("protocol", CONFIG["protocols"])):
-        if wildcards[kind] not in known_names:
-            raise WorkflowError(str(unknown_name(kind, wildcards[kind], known_names)))
+    for kind, names in (("experiment", EXPERIMENTS), ("protocol", CONFIG["protocols"])):
+        if wildcards[kind] not in names:
+            raise WorkflowError(str(unknown_name(kind, wildcards[kind], names)))
     return manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"])
 
 

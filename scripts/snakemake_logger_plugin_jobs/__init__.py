@@ -1,7 +1,8 @@
 """`snakemake -n --logger jobs`: the jobs of a dry run as JSON lines, for programs.
 
-The lines go to the file that the variable ROBUSTVIT_JOBS_FILE names, one a job: its rule, wildcards,
-inputs and outputs, as Snakemake's own events have them. `scripts/plan_run.py` reads them.
+The lines go to the file that the variable ROBUSTVIT_JOBS_FILE names, one a job: its rule,
+wildcards, inputs and outputs, as Snakemake's own events have them. `scripts/plan_run.py` reads
+them.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from pathlib import Path
 from robustvit.core.errors import UserError
 
 JOBS_FILE = "ROBUSTVIT_JOBS_FILE"
+SCRIPTS = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def planned_jobs(
         lines = Path(folder) / "jobs.jsonl"
         done = subprocess.run(
             [sys.executable, "-m", "snakemake", *_arguments(targets, configfiles, everything)],
-            env={**os.environ, JOBS_FILE: str(lines)},
+            env={**os.environ, JOBS_FILE: str(lines), "PYTHONPATH": _search_path()},
             capture_output=True,
             text=True,
         )
@@ -58,6 +59,12 @@ def planned_jobs(
             said = (done.stderr + done.stdout).strip() or "it said nothing"
             raise UserError(f"Snakemake cannot plan {', '.join(targets) or 'the report'}: {said}")
         return list(_read(lines.read_text(encoding="utf-8").splitlines())) if lines.exists() else []
+
+
+def _search_path() -> str:
+    """Where Snakemake finds the logger `jobs`, also without the project's environment."""
+    earlier = os.environ.get("PYTHONPATH")
+    return os.pathsep.join([str(SCRIPTS), *([earlier] if earlier else [])])
 
 
 def _arguments(

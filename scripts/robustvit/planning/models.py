@@ -37,7 +37,7 @@ class _Written(TorchDispatchMode):
 
     elements = 0
 
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # noqa: ANN001, ANN204
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         found = func(*args, **(kwargs or {}))
         if isinstance(found, torch.Tensor) and not func.is_view:
             self.elements += found.numel()
@@ -47,8 +47,8 @@ class _Written(TorchDispatchMode):
 def model_cost(model: Mapping) -> Cost:
     """Count a forward pass of MODEL without computing it.
 
-    A gradient costs a layer with weights as much as its forward pass for the input, and as much again
-    for the weights; a product of two activations costs it twice, whatever is asked for.
+    A gradient costs a layer with weights as much as its forward pass for the input, and as much
+    again for the weights; a product of two activations costs it twice, whatever is asked for.
 
     Raises:
         UserError: if the model cannot be built.

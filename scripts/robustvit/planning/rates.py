@@ -1,9 +1,9 @@
 """Seconds of a forward pass on a device, from measured speeds.
 
-A pass is bound by arithmetic or by memory. The time of another model, precision or device is therefore
-scaled twice from the nearest measured one: by operations and the devices' greatest arithmetic rate, and
-by the numbers written and the devices' memory. The truth lies between in nearly all measured cases
-(docs/planning.md); the expected value is the geometric middle.
+A pass is bound by arithmetic or by memory. The time of another model, precision or device is scaled
+twice from the nearest measured one: by operations and the devices' greatest arithmetic rate, and by
+the numbers written and the devices' memory. These are the bounds; the expected value is their
+geometric middle. What that is worth: docs/planning.md.
 """
 
 from __future__ import annotations
@@ -34,7 +34,6 @@ class Rates:
     Args:
         facts: measured speeds and devices.
         device: name of the device, for instance "a100".
-        include_checks: whether entries that are kept for checks calibrate too.
     """
 
     def __init__(self, facts: Facts, device: str) -> None:

@@ -51,11 +51,11 @@ def _cells(line: Line) -> tuple[str, ...]:
 
 def _foot(plan: Plan) -> Iterable[str]:
     yield f"Wall time with these devices: {_duration(plan.wall_hours)}."
-    yield f"Longest chain of jobs, which more devices do not shorten: {_duration(plan.chain_hours)}."
+    yield f"Longest chain of jobs, whatever the devices: {_duration(plan.chain_hours)}."
     yield "Times rest on:"
     for basis, share in plan.basis[:SHOWN_BASES]:
         yield f"  {share:5.1f} %  {basis}"
-    yield "Prices, power and CO2 are assumptions: planning/prices.yaml, or your own under plan.site."
+    yield "Prices, power and CO2 are assumptions: planning/prices.yaml, or your own (plan.site)."
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:

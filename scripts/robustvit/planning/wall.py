@@ -58,7 +58,7 @@ def wall_seconds(tasks: Sequence[Task], devices: int, hosts: int) -> float:
 def _begin(
     tasks: Sequence[Task], ready: dict, running: list, free: dict, devices: int, now: float
 ) -> None:
-    """Start what there is room for, the longest chains first; no short job overtakes a large one."""
+    """Start what there is room for, longest chains first; no short job overtakes a large one."""
     for kind, waiting in ready.items():
         while waiting:
             place = waiting[0][1]

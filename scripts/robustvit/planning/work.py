@@ -1,4 +1,4 @@
-"""What each job of a run has to do: seconds, device or not, and what it loads and leaves on disk."""
+"""What each job of a run demands: seconds, devices, and what it loads and leaves on disk."""
 
 from __future__ import annotations
 
