@@ -76,8 +76,7 @@ rule build_dataset:
     conda:
         "../envs/conda.yaml"
     resources:
-        mem_mb=4000,
-        runtime=600,
+        **cpu_job("build/{dataset}", 600, 4000),
     params:
         spec=spec_of(lambda dataset: specs.build_spec(CONFIG, dataset), "dataset"),
     shell:

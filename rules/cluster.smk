@@ -1,0 +1,84 @@
+"""What jobs ask a cluster for: GPUs, partition, time and memory. Functions only.
+
+A profile for a cluster names its site file in ROBUSTVIT_SITE; without one the rules' own values hold.
+"""
+
+from robustvit.cluster import demands, requests
+from robustvit.cluster.site import VARIABLE as SITE_VARIABLE, load_site
+
+SITE = load_site(Path(os.environ[SITE_VARIABLE])) if SITE_VARIABLE in os.environ else None
+if SITE and SITE["queue"]["small_jobs"] == "here":
+
+    # Seconds each: the queue, and two Snakemakes around each, would take longer.
+    localrules:
+        export_robustbench,
+        gather_evaluation,
+        make_figure,
+        make_table,
+
+
+def demands_or_stop():
+    """Time and memory of the long jobs; a mistake ends the run with its message alone."""
+    try:
+        return demands.load_demands(CONFIG, STAND_IN, SITE["gpu"]["device"])
+    except UserError as error:
+        raise WorkflowError(
+            f"{error}\nThe site file {os.environ[SITE_VARIABLE]}: gpu.device"
+        ) from None
+
+
+DEMANDS = demands_or_stop() if SITE else {}
+SHARDS_PER_JOB = SITE["queue"]["shards_per_job"] if SITE else 1
+
+
+def demanded(key, wildcards):
+    """The estimate of one job; empty if there is none."""
+    return DEMANDS.get(key.format(**wildcards), {})
+
+
+def gpu_job(key, minutes, per_node=1, nodes=1, training=False, shares=1):
+    """Resources of a job that trains or evaluates.
+
+    `key` names its estimate (robustvit.cluster.demands), with wildcards in braces; `minutes` is the
+    time limit where there is none. `shares` jobs at most share the time limit of one.
+    """
+    own_memory = CONFIG["compute"]["memory_mb"]
+    if not SITE:
+        return {"mem_mb": more_memory, "runtime": minutes, "gpu": per_node * nodes}
+
+    @known
+    def runtime(wildcards, attempt):
+        wanted = demanded(key, wildcards).get("minutes")
+        return requests.time_limit(SITE, "gpu", wanted, minutes, shares)(attempt)
+
+    @known
+    def memory(wildcards, attempt):
+        wanted = demanded(key, wildcards).get("memory_mb", requests.UNKNOWN_MB)
+        return requests.memory(SITE, wanted if own_memory == "auto" else own_memory)(attempt)
+
+    return {
+        "mem_mb": memory,
+        "runtime": runtime,
+        "in_turn": 1,
+        "slurm_extra": requests.extra_options(SITE, training, per_node, nodes),
+        **requests.gpu_resources(SITE, per_node, nodes),
+        **requests.gpu_partition(SITE),
+        **requests.several_nodes(nodes),
+    }
+
+
+def cpu_job(key, minutes, megabytes):
+    """Resources of a long job of the host."""
+    if not SITE:
+        return {"mem_mb": megabytes, "runtime": minutes}
+
+    @known
+    def runtime(wildcards, attempt):
+        wanted = demanded(key, wildcards).get("minutes")
+        return requests.time_limit(SITE, "cpu", wanted, minutes)(attempt)
+
+    @known
+    def memory(wildcards, attempt):
+        return requests.memory(SITE, megabytes)(attempt)
+
+    return {"mem_mb": memory, "runtime": runtime, "slurm_extra": requests.extra_options(SITE)}
