@@ -1,12 +1,14 @@
-"""What jobs ask a cluster for: GPUs, partition, time and memory. Functions only.
+"""What jobs ask a cluster for: GPUs, partition, time and memory.
 
-A profile for a cluster names its site file in ROBUSTVIT_SITE; without one the rules' own values hold.
+A profile for a cluster names its site file in ROBUSTVIT_CLUSTER; without one the rules' own values
+hold.
 """
 
-from robustvit.cluster import demands, requests
-from robustvit.cluster.site import VARIABLE as SITE_VARIABLE, load_site
+from robustvit.cluster import checks, demands, requests
+from robustvit.cluster.requeue import VARIABLE as REQUEUE_VARIABLE
+from robustvit.cluster.site import ACTIVE, load_site
 
-SITE = load_site(Path(os.environ[SITE_VARIABLE])) if SITE_VARIABLE in os.environ else None
+SITE = load_site(Path(os.environ[ACTIVE])) if ACTIVE in os.environ else None
 if SITE and SITE["queue"]["small_jobs"] == "here":
 
     # Seconds each: the queue, and two Snakemakes around each, would take longer.
@@ -22,13 +24,26 @@ def demands_or_stop():
     try:
         return demands.load_demands(CONFIG, STAND_IN, SITE["gpu"]["device"])
     except UserError as error:
-        raise WorkflowError(
-            f"{error}\nThe site file {os.environ[SITE_VARIABLE]}: gpu.device"
-        ) from None
+        raise WorkflowError(f"{error}\nThe site file {os.environ[ACTIVE]}: gpu.device") from None
 
 
+if SITE:
+    os.environ[REQUEUE_VARIABLE] = "1"  # a training may queue its own job again
 DEMANDS = demands_or_stop() if SITE else {}
 SHARDS_PER_JOB = SITE["queue"]["shards_per_job"] if SITE else 1
+
+
+def check_cluster():
+    """Stop before the first job if the site file does not fit the cluster."""
+    if SITE and SITE["check"]:
+        try:
+            checks.check_site(SITE, checks.config_requests(CONFIG, SITE), os.getcwd())
+        except UserError as error:
+            raise WorkflowError(f"{os.environ[ACTIVE]}: {error}") from None
+
+
+onstart:
+    check_cluster()
 
 
 def demanded(key, wildcards):

@@ -2,7 +2,7 @@
 """Estimate the time and memory of every long job of a configuration, for a cluster's scheduler.
 
 Reads one JSON object from its input: {"config": resolved configuration, "stand_in": {data set:
-bool}, "device": name in planning/prices.yaml}. The workflow calls it; see robustvit.cluster.demands.
+bool}, "device": name in planning/prices.yaml}. The workflow calls it.
 """
 
 from __future__ import annotations

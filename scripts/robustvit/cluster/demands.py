@@ -75,7 +75,8 @@ def job_memory(parameters: int) -> int:
 def load_demands(config: Mapping, stand_in: Mapping[str, bool], device: str) -> dict[str, dict]:
     """Return {"minutes", "memory_mb"} of every long job; computed once for a configuration.
 
-    The jobs' own Snakemakes find the file that the first one made by the variable ROBUSTVIT_DEMANDS.
+    The jobs' own Snakemakes find the file that the first one made by the variable
+    ROBUSTVIT_DEMANDS.
 
     Raises:
         UserError: if the estimate fails, for instance for an unknown `device`.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 
-from robustvit.cluster.site import VARIABLE, load_site, site_path
+from robustvit.cluster.site import ACTIVE, load_site, site_path
 from robustvit.core.errors import UserError
 
 # The jobs of an experiment's evaluations share a group, of which so many shards make a SLURM job.
@@ -13,7 +13,7 @@ SHARDS = "shards-{experiment}"
 
 
 def snakemake_options() -> dict:
-    """Options by the names of Snakemake's command line, and ROBUSTVIT_SITE for all its processes.
+    """Options by the names of Snakemake's command line, and variables for all its processes.
 
     A mistake in the site file ends the program with its message: Snakemake would wrap an exception
     from a profile into three others.
@@ -25,7 +25,7 @@ def snakemake_options() -> dict:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.exit_code)
     # Absolute: jobs on other machines and the rules read the same file.
-    os.environ[VARIABLE] = str(path.resolve())
+    os.environ[ACTIVE] = str(path.resolve())
     os.environ.update(site["environment"])
     return options(site)
 
@@ -38,15 +38,15 @@ def options(site: dict) -> dict:
         "max-jobs-per-timespan": f"{queue['per_minute']}/1m",
         "retries": queue["retries"],
         "latency-wait": queue["latency_seconds"],
-        "slurm-init-seconds-before-status-checks": queue["poll_seconds"],
+        "slurm-robustvit-init-seconds-before-status-checks": queue["poll_seconds"],
         "default-resources": _defaults(site),
         "groups": {"evaluate_model": SHARDS},
         "group-components": {SHARDS: queue["shards_per_job"]},
     }
     if site["qos"]:
-        found["slurm-qos"] = site["qos"]
+        found["slurm-robustvit-qos"] = site["qos"]
     if site["reservation"]:
-        found["slurm-reservation"] = site["reservation"]
+        found["slurm-robustvit-reservation"] = site["reservation"]
     return found
 
 

@@ -26,9 +26,7 @@ def gpu_partition(site: Mapping) -> dict[str, str]:
     return {"slurm_partition": name} if name else {}
 
 
-def extra_options(
-    site: Mapping, training: bool = False, per_node: int = 1, nodes: int = 1
-) -> str:
+def extra_options(site: Mapping, training: bool = False, per_node: int = 1, nodes: int = 1) -> str:
     """Options of sbatch that the plug-in has no resource for.
 
     A job that is queued again continues its log. A training is told to save before its time is

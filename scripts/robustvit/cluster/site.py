@@ -16,7 +16,8 @@ from robustvit.core.errors import UserError
 ROOT = Path(__file__).resolve().parents[3]
 SCHEMA = ROOT / "schemas" / "site.schema.yaml"
 SHIPPED = ROOT / "profiles" / "slurm" / "site.yaml"
-VARIABLE = "ROBUSTVIT_SITE"
+VARIABLE = "ROBUSTVIT_SITE"  # a user's
+ACTIVE = "ROBUSTVIT_CLUSTER"  # set by a profile for a cluster, for all processes of the run
 
 # Values of keys that a site file leaves out; the shipped file says the same to its reader.
 DEFAULTS = {
@@ -40,6 +41,7 @@ DEFAULTS = {
     },
     "training": {"warn_seconds": 300},
     "environment": {},
+    "check": True,
 }
 
 
@@ -59,8 +61,8 @@ def load_site(path: Path) -> dict:
         given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except OSError as error:
         raise UserError(
-            f"{path}: the site file cannot be read ({error.strerror}). {VARIABLE} names it; without "
-            f"that variable it is profiles/slurm/site.yaml."
+            f"{path}: the site file cannot be read ({error.strerror}). {VARIABLE} names it; "
+            "without that variable it is profiles/slurm/site.yaml."
         ) from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {error}. Example: account: my-lab") from error

@@ -1,0 +1,87 @@
+"""Snakemake's executor for SLURM, for jobs whose end it would wait for in vain.
+
+snakemake-executor-plugin-slurm 2.8 leaves a preempted job to SLURM, which does not queue it again
+where partitions preempt by cancelling, and waits for ever on a job that SLURM has forgotten (after
+MinJobAge: Snakemake was suspended, or the controller started anew). Everything else is that
+plug-in's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shlex
+from collections import Counter
+from collections.abc import AsyncGenerator
+from pathlib import Path
+
+import snakemake_executor_plugin_slurm as slurm
+from snakemake_executor_plugin_slurm import common_settings  # noqa: F401 - part of the plug-in
+from snakemake_executor_plugin_slurm.job_status_query import query_job_status_squeue
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+
+PREEMPTED_LOOKS = 2  # in a row: a job that is queued again is PREEMPTED for a moment
+MISSING_LOOKS = 3
+SECONDS = 60
+
+
+class ExecutorSettings(slurm.ExecutorSettings):
+    """The settings of the plug-in for SLURM."""
+
+
+class Executor(slurm.Executor):
+    """The plug-in's executor, which gives up on jobs that will not come back."""
+
+    def __post_init__(self, test_mode: bool = False) -> None:
+        """Start with nothing suspicious."""
+        super().__post_init__(test_mode)
+        self._looks: Counter[str] = Counter()
+
+    async def check_active_jobs(
+        self, active_jobs: list[SubmittedJobInfo]
+    ) -> AsyncGenerator[SubmittedJobInfo, None]:
+        """Yield the jobs that are still queued or running; the others are reported."""
+        left = [job async for job in super().check_active_jobs(active_jobs)]
+        states = await self._states() if left else None
+        for job in left:
+            if states is None or not self._is_lost(job, states.get(job.external_jobid)):
+                yield job
+
+    async def _states(self) -> dict[str, str] | None:
+        """States of this run's jobs by id; None if SLURM does not answer."""
+        process = await asyncio.create_subprocess_exec(
+            *shlex.split(query_job_status_squeue(self.run_uuid)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        try:
+            out, _ = await asyncio.wait_for(process.communicate(), SECONDS)
+        except TimeoutError:
+            process.kill()
+            return None
+        rows = (line.strip().partition("|") for line in out.decode().splitlines())
+        return {job: state for job, sign, state in rows if sign} if not process.returncode else None
+
+    def _is_lost(self, job: SubmittedJobInfo, state: str | None) -> bool:
+        """Whether a job was reported because it is over, though SLURM does not say so."""
+        if state not in (None, "PREEMPTED"):
+            self._looks.pop(job.external_jobid, None)
+            return False
+        self._looks[job.external_jobid] += 1
+        needed = MISSING_LOOKS if state is None else PREEMPTED_LOOKS
+        if self._looks[job.external_jobid] < needed:
+            return False
+        del self._looks[job.external_jobid]
+        self._report(job, state)
+        return True
+
+    def _report(self, job: SubmittedJobInfo, state: str | None) -> None:
+        # Outputs are removed before a job starts and written atomically: if they are there, the
+        # job has made them.
+        if state is None and all(Path(output).exists() for output in job.job.output):
+            self.report_job_success(job)
+            return
+        what = "was preempted and not queued again" if state else "is unknown to SLURM by now"
+        log = job.aux.get("slurm_logfile")
+        self.report_job_error(
+            job, msg=f"SLURM-job '{job.external_jobid}' {what}.", aux_logs=[str(log)] if log else []
+        )
