@@ -7,7 +7,8 @@
 #   start_slurm.sh start     idempotent; SLURM's programs find the cluster without further settings
 #   start_slurm.sh stop      what this script started (by process id), and its state
 #
-# SLURM_ROOT (default $TMPDIR/robustvit-slurm) holds everything but links in /etc/slurm.
+# SLURM_ROOT (default $TMPDIR/robustvit-slurm) holds everything but links in /etc/slurm; every user has
+# to be able to reach it, since the database does not run as root.
 set -euo pipefail
 
 root=${SLURM_ROOT:-${TMPDIR:-/tmp}/robustvit-slurm}
@@ -19,8 +20,9 @@ packages=(slurm-wlm slurmd slurmctld slurm-client slurmdbd munge mariadb-server)
 export SLURM_CONF=$etc/slurm.conf
 
 alive() { # a live process, not a zombie that pid 1 has not reaped yet
-    [ -s "$1" ] && kill -0 "$(cat "$1")" 2>/dev/null &&
-        ! grep -q '^State:.Z' "/proc/$(cat "$1")/status" 2>/dev/null
+    local process
+    process=$(cat "$1" 2>/dev/null) && kill -0 "$process" 2>/dev/null &&
+        ! grep -q '^State:.Z' "/proc/$process/status" 2>/dev/null
 }
 
 wait_for() { # $1: quarters of a second; the rest: a command
@@ -161,6 +163,7 @@ start_database() {
 all_idle() { [ "$(sinfo -h -N -p cpu -t idle,mix,alloc -o %N | wc -l)" -ge ${#nodes[@]} ]; }
 
 start() {
+    trap 'tail -n 20 "$root"/log/*.log >&2' ERR
     alive "$root/run/slurmctld.pid" || write_configuration
     start_munge
     start_database
