@@ -6,6 +6,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -84,13 +85,6 @@ class Training:
         ]
         return any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
-    def is_gone(self) -> bool:
-        """Whether the process has ended."""
-        try:
-            return "State:\tZ" in Path(f"/proc/{self.pid}/status").read_text()
-        except FileNotFoundError:
-            return True
-
 
 def training_process(experiment: str, folder: Path) -> int | None:
     """The process that trains an experiment in a checkout."""
@@ -105,23 +99,49 @@ def training_process(experiment: str, folder: Path) -> int | None:
     return None
 
 
-def hold_training(experiment: str, folder: Path, seconds: float = 300) -> Training:
+def hold_training(experiment: str, folder: Path, seconds: float = 1200) -> Training:
     """Wait until an experiment trains, and hold its process still after its first step."""
     work = folder / "results" / "smoke" / "work" / "train" / experiment
-    pid = wait_until(
-        lambda: training_process(experiment, folder), seconds, f"a training of {experiment}"
-    )
-    wait_until(lambda: any(work.glob("*/steps.csv")), 60, f"a step of {experiment}")
-    os.kill(pid, signal.SIGSTOP)
-    job = next(j for j in jobs() if j.what.endswith(f"_{experiment}") and j.state == "RUNNING")
-    return Training(pid, job)
+
+    def hold() -> Training | None:
+        pid = training_process(experiment, folder)
+        if pid is None:
+            return None
+        while not any(work.glob("*/steps.csv")):
+            if not Path(f"/proc/{pid}/cmdline").exists():
+                return None  # another fault was quicker
+            time.sleep(0.02)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGSTOP)
+        running = (job for job in jobs("--states=RUNNING") if job.what.endswith(f"_{experiment}"))
+        job = next(running, None)
+        return Training(pid, job) if job and not is_gone(pid) else None
+
+    return wait_until(hold, seconds, f"a training of {experiment}")
 
 
-def start_at_once(job: str) -> None:
+def is_gone(pid: int) -> bool:
+    """Whether a process has ended."""
+    try:
+        return "State:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return True
+
+
+def wait_for_restart(job: str) -> None:
+    """Wait until a job runs for a second time under its id."""
+
+    def restarts() -> bool:
+        shown = slurm("scontrol", "show", "job", job)
+        return "JobState=RUNNING" in shown and "Restarts=0" not in shown
+
+    wait_until(restarts, 180, f"the second start of job {job}")
+
+
+def start_at_once(stop: threading.Event) -> None:
     """SLURM lets a job wait for two minutes after it was queued again: not here."""
-
-    def is_pending() -> bool:
-        return any(j.id == job and j.state == "PENDING" for j in jobs())
-
-    wait_until(is_pending, 90, f"job {job} in the queue again")
-    slurm("scontrol", "update", f"JobId={job}", "StartTime=now")
+    while not stop.wait(0.5):
+        listed = slurm("squeue", "--noheader", "--states=PENDING", "--format", "%i|%r", check=False)
+        for job, _, reason in (line.partition("|") for line in listed.splitlines()):
+            if reason == "BeginTime":
+                slurm("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
