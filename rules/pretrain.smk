@@ -39,7 +39,8 @@ rule pretrain_model:
         synthetic=synthetic_flag,
         work=lambda wildcards: f"{R}/work/train/{wildcards.experiment}",
     shell:
-        "python {input.script}"
+        # Without a shell around it: a scheduler warns all processes, and the shell would end at once.
+        "exec python {input.script}"
         " --spec {params.spec:q}"
         " --dataset {input.dataset:q}"
         " --eval-dataset {input.eval_dataset:q}"
