@@ -19,17 +19,22 @@ if SITE and SITE["queue"]["small_jobs"] == "here":
         make_table,
 
 
-def demands_or_stop():
-    """Time and memory of the long jobs; a mistake ends the run with its message alone."""
+@cache
+def all_demands():
+    """Time and memory of the long jobs; a mistake ends the run with its message alone.
+
+    Not before they are asked for: Snakemake knows by then whether this is a dry run, which does
+    without what takes ten seconds.
+    """
     try:
-        return demands.load_demands(CONFIG, STAND_IN, SITE["gpu"]["device"])
+        device = SITE["gpu"]["device"]
+        return demands.load_demands(CONFIG, STAND_IN, device, compute=not workflow.dryrun)
     except UserError as error:
         raise WorkflowError(f"{error}\nThe site file {os.environ[ACTIVE]}: gpu.device") from None
 
 
 if SITE:
     os.environ[REQUEUE_VARIABLE] = "1"  # a training may queue its own job again
-DEMANDS = demands_or_stop() if SITE else {}
 SHARDS_PER_JOB = SITE["queue"]["shards_per_job"] if SITE else 1
 
 
@@ -48,7 +53,7 @@ onstart:
 
 def demanded(key, wildcards):
     """The estimate of one job; empty if there is none."""
-    return DEMANDS.get(key.format(**wildcards), {})
+    return all_demands().get(key.format(**wildcards), {})
 
 
 def gpu_job(key, minutes, per_node=1, nodes=1, training=False, shares=1):

@@ -1,26 +1,26 @@
 """Snakemake's executor for SLURM, for jobs whose end it would wait for in vain.
 
 snakemake-executor-plugin-slurm 2.8 leaves a preempted job to SLURM, which does not queue it again
-where partitions preempt by cancelling, and waits for ever on a job that SLURM has forgotten (after
-MinJobAge: Snakemake was suspended, or the controller started anew). Everything else is that
-plug-in's.
+where partitions preempt by cancelling. It waits for ever on a job that SLURM has forgotten (after
+MinJobAge: Snakemake was suspended, or the controller started anew), and on one that SLURM holds
+because a node failed to launch it. Everything else is that plug-in's.
 """
 
 from __future__ import annotations
 
 import asyncio
-import shlex
 from collections import Counter
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
 import snakemake_executor_plugin_slurm as slurm
 from snakemake_executor_plugin_slurm import common_settings  # noqa: F401 - part of the plug-in
-from snakemake_executor_plugin_slurm.job_status_query import query_job_status_squeue
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 PREEMPTED_LOOKS = 2  # in a row: a job that is queued again is PREEMPTED for a moment
 MISSING_LOOKS = 3
+HELD = "launch failed requeued held"  # a reason, as squeue writes it
+RELEASES = 3  # of a job that is held
 SECONDS = 60
 
 
@@ -35,6 +35,7 @@ class Executor(slurm.Executor):
         """Start with nothing suspicious."""
         super().__post_init__(test_mode)
         self._looks: Counter[str] = Counter()
+        self._releases: Counter[str] = Counter()
 
     async def check_active_jobs(
         self, active_jobs: list[SubmittedJobInfo]
@@ -43,23 +44,31 @@ class Executor(slurm.Executor):
         left = [job async for job in super().check_active_jobs(active_jobs)]
         states = await self._states() if left else None
         for job in left:
-            if states is None or not self._is_lost(job, states.get(job.external_jobid)):
+            state, reason = (states or {}).get(job.external_jobid, (None, ""))
+            if HELD in reason:
+                await self._release(job)
+            if states is None or not self._is_lost(job, state):
                 yield job
 
-    async def _states(self) -> dict[str, str] | None:
-        """States of this run's jobs by id; None if SLURM does not answer."""
-        process = await asyncio.create_subprocess_exec(
-            *shlex.split(query_job_status_squeue(self.run_uuid)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.DEVNULL,
+    async def _states(self) -> dict[str, tuple[str, str]] | None:
+        """States and reasons of this run's jobs by id; None if SLURM does not answer."""
+        listed = await _ask(
+            *("squeue", "--noheader", "--states=all", "--format=%i|%T|%r", "--name", self.run_uuid)
         )
-        try:
-            out, _ = await asyncio.wait_for(process.communicate(), SECONDS)
-        except TimeoutError:
-            process.kill()
+        if listed is None:
             return None
-        rows = (line.strip().partition("|") for line in out.decode().splitlines())
-        return {job: state for job, sign, state in rows if sign} if not process.returncode else None
+        rows = (line.split("|", 2) for line in listed.splitlines() if line.count("|") > 1)
+        return {job.strip(): (state, reason) for job, state, reason in rows}
+
+    async def _release(self, job: SubmittedJobInfo) -> None:
+        """Let a held job start again, on another node as it may be; give up after a few times."""
+        self._releases[job.external_jobid] += 1
+        verb = "release" if self._releases[job.external_jobid] <= RELEASES else None
+        self.logger.warning(
+            f"SLURM holds job {job.external_jobid}: its launch failed on a node. "
+            + ("It is released." if verb else "It is cancelled.")
+        )
+        await _ask(*(("scontrol", verb) if verb else ("scancel",)), job.external_jobid)
 
     def _is_lost(self, job: SubmittedJobInfo, state: str | None) -> bool:
         """Whether a job was reported because it is over, though SLURM does not say so."""
@@ -85,3 +94,16 @@ class Executor(slurm.Executor):
         self.report_job_error(
             job, msg=f"SLURM-job '{job.external_jobid}' {what}.", aux_logs=[str(log)] if log else []
         )
+
+
+async def _ask(*command: str) -> str | None:
+    """What a command of SLURM prints; None if it fails or takes too long."""
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
+    )
+    try:
+        out, _ = await asyncio.wait_for(process.communicate(), SECONDS)
+    except TimeoutError:
+        process.kill()
+        return None
+    return None if process.returncode else out.decode()

@@ -72,11 +72,13 @@ def job_memory(parameters: int) -> int:
     return math.ceil(PROCESS_MB + 3 * 4 * parameters / 1e6)
 
 
-def load_demands(config: Mapping, stand_in: Mapping[str, bool], device: str) -> dict[str, dict]:
+def load_demands(
+    config: Mapping, stand_in: Mapping[str, bool], device: str, compute: bool = True
+) -> dict[str, dict]:
     """Return {"minutes", "memory_mb"} of every long job; computed once for a configuration.
 
     The jobs' own Snakemakes find the file that the first one made by the variable
-    ROBUSTVIT_DEMANDS.
+    ROBUSTVIT_DEMANDS. With `compute` false they are read if they are there, and empty otherwise.
 
     Raises:
         UserError: if the estimate fails, for instance for an unknown `device`.
@@ -86,6 +88,8 @@ def load_demands(config: Mapping, stand_in: Mapping[str, bool], device: str) -> 
         text = json.dumps({"config": config, "stand_in": stand_in, "device": device}, default=str)
         path = str(_file(config, text))
         if not Path(path).is_file():
+            if not compute:
+                return {}
             _compute(text, path)
         os.environ[VARIABLE] = path
     return read_json(path)

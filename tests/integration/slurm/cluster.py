@@ -139,9 +139,11 @@ def wait_for_restart(job: str) -> None:
 
 
 def start_at_once(stop: threading.Event) -> None:
-    """SLURM lets a job wait for two minutes after it was queued again: not here."""
+    """SLURM lets a job wait for two minutes after it was queued again: not so long here."""
+    hurried = set()
     while not stop.wait(0.5):
         listed = slurm("squeue", "--noheader", "--states=PENDING", "--format", "%i|%r", check=False)
-        for job, _, reason in (line.partition("|") for line in listed.splitlines()):
-            if reason == "BeginTime":
-                slurm("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
+        waiting = {line.split("|")[0] for line in listed.splitlines() if "BeginTime" in line}
+        for job in waiting - hurried:
+            slurm("scontrol", "update", f"JobId={job}", "StartTime=now+8", check=False)
+        hurried = waiting

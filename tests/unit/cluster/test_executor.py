@@ -1,6 +1,7 @@
 """The executor gives up on jobs that will not come back, and only on those."""
 
 import asyncio
+import logging
 from collections import Counter
 from pathlib import Path
 from types import SimpleNamespace
@@ -16,7 +17,8 @@ class Harness(Executor):
 
     def __init__(self, states):
         self.given, self.failed, self.succeeded = list(states), [], []
-        self._looks = Counter()
+        self._looks, self._releases = Counter(), Counter()
+        self.logger = logging.getLogger("test")
 
     async def _states(self):
         return self.given.pop(0)
@@ -58,19 +60,21 @@ def look(monkeypatch):
 
 @pytest.mark.parametrize("state", ["RUNNING", "PENDING", "REQUEUED", "SUSPENDED"])
 def test_living_jobs_are_left_alone(look, job, state):
-    executor, active = look(job, *[{"7": state}] * 6)
+    executor, active = look(job, *[{"7": (state, "None")}] * 6)
     assert all(active) and not executor.failed
 
 
 def test_job_preempted_for_good_is_reported(look, job):
-    executor, active = look(job, {"7": "PREEMPTED"}, {"7": "PREEMPTED"})
+    executor, active = look(job, {"7": ("PREEMPTED", "None")}, {"7": ("PREEMPTED", "None")})
     assert active == [True, False]
     assert executor.failed[0][0] == "7" and "not queued again" in executor.failed[0][1]
     assert executor.failed[0][2] == ["results/slurm_logs/7.log"]
 
 
 def test_job_that_is_queued_again_is_not(look, job):
-    executor, active = look(job, {"7": "PREEMPTED"}, {"7": "PENDING"}, {"7": "PREEMPTED"})
+    executor, active = look(
+        job, {"7": ("PREEMPTED", "None")}, {"7": ("PENDING", "None")}, {"7": ("PREEMPTED", "None")}
+    )
     assert all(active) and not executor.failed
 
 
@@ -88,3 +92,21 @@ def test_forgotten_job_with_its_output_has_finished(look, job):
 def test_silence_of_slurm_says_nothing_about_jobs(look, job):
     executor, active = look(job, None, None, None, None)
     assert all(active) and not executor.failed
+
+
+def test_held_job_is_released_and_at_last_cancelled(look, job, monkeypatch):
+    asked = []
+
+    async def ask(*command):
+        asked.append(command)
+
+    monkeypatch.setattr("snakemake_executor_plugin_slurm_robustvit._ask", ask)
+    _, active = look(job, *[{"7": ("PENDING", "launch failed requeued held")}] * 4)
+    assert all(active)
+    assert asked == [("scontrol", "release", "7")] * 3 + [("scancel", "7")]
+
+
+def test_held_by_a_person_stays_held(look, job, monkeypatch):
+    monkeypatch.setattr("snakemake_executor_plugin_slurm_robustvit._ask", None)
+    _, active = look(job, {"7": ("PENDING", "JobHeldUser")})
+    assert all(active)
