@@ -56,6 +56,11 @@ def jobs(*options: str) -> list[Job]:
     return [Job(*line.split("|")) for line in listed.splitlines()]
 
 
+def is_running(job: str) -> bool:
+    """Whether a job holds its node, be it only that SLURM ends its processes."""
+    return any(found.id == job for found in jobs("--states=RUNNING,COMPLETING"))
+
+
 def wait_until(condition: Callable[[], object], seconds: float = 120, what: str = "") -> object:
     """Wait for something that is true, and return it."""
     end = time.monotonic() + seconds
