@@ -45,6 +45,20 @@ DEFAULTS = {
 }
 
 
+# Options that have a key of their own; the plug-in refuses them in a job's further options.
+OWN_KEYS = {
+    "--account": "account",
+    "--qos": "qos",
+    "--reservation": "reservation",
+    "--partition": "partitions.gpu",
+    "--time": "max_hours.gpu",
+    "--mem": "max_memory_gb",
+    "--gres": "gpu.request",
+    "--gpus": "gpu.request",
+    "--constraint": "constraint",
+}
+
+
 def site_path() -> Path:
     """The site file: what ROBUSTVIT_SITE names, else the one in profiles/slurm."""
     return Path(os.environ.get(VARIABLE) or SHIPPED).expanduser()
@@ -91,5 +105,9 @@ def _check_together(site: dict, path: Path) -> None:
             f"{path}: training.warn_seconds: {warned} is more than half of max_hours.gpu "
             f"({limit:.0f} s): trainings would do little but save. Example: warn_seconds: 300"
         )
+    for option in site["extra"].split():
+        name = option.partition("=")[0]
+        if name in OWN_KEYS:
+            raise UserError(f"{path}: extra: {option}: use the key {OWN_KEYS[name]} for that.")
     if site["gpu"]["type"] and site["gpu"]["request"] == "none":
         raise UserError(f"{path}: gpu.type: {site['gpu']['type']} needs gpu.request: gpus or gres.")

@@ -42,6 +42,7 @@ def test_left_out_keys_have_defaults(tmp_path):
         ("a: [", ["not valid YAML"]),
         ("max_hours: {gpu: 0.1}", ["training.warn_seconds", "max_hours.gpu"]),
         ("gpu: {request: none, type: a100}", ["gpu.type"]),
+        ("extra: --nice=5 --time=60", ["extra: --time=60", "max_hours.gpu"]),
     ],
 )
 def test_mistakes_name_file_and_key(tmp_path, text, expected):
