@@ -69,6 +69,21 @@ CASES = {
         {"iteration": 5},
         ["protocols.autoattack.options", 'Did you mean "iterations"?'],
     ),
+    "no step at all": (
+        "protocols/pgd10/options/steps",
+        0,
+        ["protocols.pgd10.options.steps", "whole number above zero"],
+    ),
+    "half an iteration": (
+        "protocols/autoattack/options/iterations",
+        2.5,
+        ["protocols.autoattack.options.iterations", "whole number above zero"],
+    ),
+    "negative step": (
+        "protocols/pgd10/options/step_factor",
+        -1.5,
+        ["protocols.pgd10.options.step_factor", "above zero"],
+    ),
     "unknown engine": (
         "protocols/autoattack/options",
         {"engine": "faster"},

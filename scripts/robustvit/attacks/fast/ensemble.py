@@ -78,8 +78,10 @@ def run_parts(
     meter, outcomes = Meter([part.plan for part in parts], report), {}
     shape, device = tuple(images.shape[1:]), images.device
     exact = model if isinstance(model, StableRows) else StableRows(model, shape)
-    with quicker(exact.inner, shape, device) as copy, attack_mode(exact, "eval"):
+    with quicker(exact.inner, shape, device, images) as copy, attack_mode(exact, "eval"):
         search = exact if copy is exact.inner else StableRows(copy, shape)
+        if search is not exact and not search.tried(images) and exact.tried(images):
+            search = exact
         speed = measure(search, shape, device, batch_size)
         network = Network(search, exact, speed=speed, watch=meter.tick)
         clean = network.classify(images)
@@ -119,7 +121,7 @@ def _run(
     if len(places) and epsilon > 0:
         chosen = examples.at(places, part.stream)
         found = Findings(chosen.images, chosen.labels, network.classify)
-        network.count(len(places))
+        network.count(chosen.labels)
         meter.begin(place, found, network)
         part.build(network).attack(found, chosen)
         adversarial[places], queries[places] = found.images, network.passes

@@ -42,10 +42,9 @@ class Network:
         self.speed, self._watch = speed, watch
         self.passes = torch.zeros(0, dtype=torch.int64)
 
-    def count(self, examples: int) -> None:
-        """Count the passes of so many examples from now on, in `passes`, int64 [N]."""
-        device = next((p.device for p in self.exact.parameters()), torch.device("cpu"))
-        self.passes = torch.zeros(examples, dtype=torch.int64, device=device)
+    def count(self, labels: Tensor) -> None:
+        """Count the passes of the examples [N] with these labels from now on, in `passes` [N]."""
+        self.passes = torch.zeros_like(labels)
 
     def note(self, owners: Tensor | None, passes: Tensor | int = 1) -> None:
         """Count `passes` of the model for the examples `owners`, int64 [B]."""

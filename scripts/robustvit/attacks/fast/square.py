@@ -51,28 +51,38 @@ class Square:
         epsilon: radius in pixel units of [0, 1].
         norm: "linf" or "l2".
         queries: forward passes after the start.
+        limit: most walks at a time.
     """
 
-    def __init__(self, network: Network, *, epsilon: float, norm: str, queries: int) -> None:
-        self.network, self.queries = network, queries
+    def __init__(
+        self, network: Network, *, epsilon: float, norm: str, queries: int, limit: int
+    ) -> None:
+        self.network, self.queries, self.limit = network, queries, limit
         self._moves = SeededSquare(network.logits, epsilon=epsilon, norm=norm, queries=queries)
         self._refused = 0.5  # share of the latest questions
 
     @torch.no_grad()
     def attack(self, found: Findings, examples: Examples) -> None:
         """Attack; what is found goes to `found`."""
-        images, seeds = examples.images, examples.seeds
-        sides = [self._moves.side(query, images) for query in range(self.queries)]
-        sides = torch.tensor(sides, device=images.device)
-        owner, zeros = torch.arange(len(images), device=images.device), torch.zeros_like(seeds)
+        sides = [self._moves.side(query, examples.images) for query in range(self.queries)]
+        sides = torch.tensor(sides, device=examples.images.device)
+        everybody = torch.arange(len(examples.images), device=examples.images.device)
+        for owner in everybody.split(self.limit):
+            walk = self._start(owner, examples, found)
+            while len(walk):
+                self._walk(walk, sides, found)
+                walk.select((walk.query < self.queries).nonzero().flatten())
+
+    def _start(self, owner: Tensor, examples: Examples, found: Findings) -> Walk:
+        images, label, seeds = (
+            x[owner] for x in (examples.images, examples.labels, examples.seeds)
+        )
         start = self._moves.start(images, seeds)
-        walk = Walk(owner, images, examples.labels, seeds, zeros, start, seeds.float())
-        broken, walk.margin = self._ask(start, walk.label)
+        broken, margins = self._ask(start, label)
         self.network.note(owner)
+        walk = Walk(owner, images, label, seeds, torch.zeros_like(seeds), start, margins)
         found.take(walk, start, broken)
-        while len(walk):
-            self._walk(walk, sides, found)
-            walk.select((walk.query < self.queries).nonzero().flatten())
+        return walk
 
     def _walk(self, walk: Walk, sides: Tensor, found: Findings) -> None:
         count = self.network.ahead(len(walk), self._refused)
