@@ -45,17 +45,20 @@ def examine(data: bytes, encoding: str | None) -> Seen:
     Raises:
         Damaged: if it does not decode, or would have more than 179 million pixels.
     """
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # odd EXIF data, of which ImageNet has some
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")  # odd EXIF data, of which ImageNet has some
         try:
             with Image.open(io.BytesIO(data)) as image:
                 image.load()
                 odd = _oddities(image, encoding)
                 if image.mode != "RGB":
                     image.convert("RGB")  # as it will be read
-                return Seen(image.height, image.width, odd)
+                size = image.height, image.width
         except UNREADABLE as error:
             raise Damaged(str(error) or type(error).__name__) from error
+    if "exif_damaged" not in odd and any("exif" in str(each.message).lower() for each in warned):
+        odd = (*odd, "exif_damaged")
+    return Seen(*size, odd)
 
 
 def _oddities(image: Image.Image, encoding: str | None) -> tuple[str, ...]:
@@ -66,17 +69,14 @@ def _oddities(image: Image.Image, encoding: str | None) -> tuple[str, ...]:
         found.append(f"{kind}_not_{encoding}")
     if image.mode != "RGB":
         found.append(KINDS.get(image.mode, f"mode_{image.mode}"))
-    exif = _exif_oddity(image) if "exif" in image.info else None
-    return (*found, exif) if exif else tuple(found)
+    if "exif" in image.info:
+        found += _exif_oddities(image)
+    return tuple(found)
 
 
-def _exif_oddity(image: Image.Image) -> str | None:
+def _exif_oddities(image: Image.Image) -> list[str]:
     try:
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.simplefilter("always")
-            orientation = image.getexif().get(ORIENTATION)
+        upright = image.getexif().get(ORIENTATION) in UPRIGHT
     except UNREADABLE:
-        return "exif_damaged"
-    if warned:
-        return "exif_damaged"
-    return None if orientation in UPRIGHT else "exif_rotated"
+        return ["exif_damaged"]
+    return [] if upright else ["exif_rotated"]
