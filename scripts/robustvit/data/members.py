@@ -14,7 +14,7 @@ import lzma
 import os
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -28,6 +28,7 @@ from robustvit.data.safety import (
 )
 
 UNPACKERS = {b"\x1f\x8b": gzip.open, b"BZh": bz2.open, b"\xfd7zXZ": lzma.open}
+MAGIC_BYTES = 6
 BLOCK = 1 << 20
 TWO_HEADERS = 2 * tarfile.BLOCKSIZE  # what is read of a member: one block and what is before it
 
@@ -91,12 +92,11 @@ class Unpacking(io.RawIOBase):
     """
 
     def __init__(self, file: IO[bytes], packed: int, name: object) -> None:
-        start = file.read(6)
+        opener = _unpacker(file.read(MAGIC_BYTES))
         file.seek(0)
-        unpackers = [opener for magic, opener in UNPACKERS.items() if start.startswith(magic)]
-        if not unpackers:
+        if opener is None:
             raise tarfile.ReadError("not a tar compressed by gzip, bzip2 or xz")
-        self._stream, self._packed, self._name = unpackers[0](file, "rb"), packed, name
+        self._stream, self._packed, self._name = opener(file, "rb"), packed, name
         self._place = 0
 
     def read(self, size: int = BLOCK) -> bytes:
@@ -115,6 +115,16 @@ class Unpacking(io.RawIOBase):
         while self._place < place and self.read(min(BLOCK, place - self._place)):
             pass
         return self._place
+
+
+def _unpacker(start: bytes) -> Callable | None:
+    return next((opener for magic, opener in UNPACKERS.items() if start.startswith(magic)), None)
+
+
+def is_compressed(path: Path) -> bool:
+    """Whether a file is compressed by gzip, bzip2 or xz."""
+    with open(path, "rb") as file:
+        return _unpacker(file.read(MAGIC_BYTES)) is not None
 
 
 def tar_members(path: Path, part: Member | None = None) -> Iterator[Member]:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, NamedTuple, Protocol
 
@@ -13,7 +15,17 @@ import numpy as np
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import atomic_path
-from robustvit.data.members import BLOCK, open_compressed, open_zip
+from robustvit.data.members import (
+    BLOCK,
+    Member,
+    compressed_tar_members,
+    folder_members,
+    is_compressed,
+    open_compressed,
+    open_zip,
+    tar_members,
+    zip_members,
+)
 from robustvit.data.png import encode_png
 from robustvit.data.safety import readable
 
@@ -194,3 +206,18 @@ class ArrayReader:
         if len(data) < size:
             raise EOFError(f"image {row} is cut off")
         return encode_png(np.frombuffer(data, np.uint8).reshape(self.shape))
+
+
+def open_archive(path: Path) -> tuple[Callable[[], Iterator[Member]], Reader]:
+    """A folder, zip or tar of any compression: a function that lists its files, and their reader.
+
+    Raises:
+        UserError: if it is none of these.
+    """
+    if path.is_dir():
+        return partial(folder_members, path), FolderReader(path)
+    if zipfile.is_zipfile(path):
+        return partial(zip_members, path), ZipReader(path)
+    if is_compressed(path):
+        return partial(compressed_tar_members, path), CompressedTarReader(path)
+    return partial(tar_members, path), TarReader((path,))
