@@ -32,6 +32,7 @@ from robustvit.core.progress import Progress
 from robustvit.data.building import COMMON_OPTIONS, ArchivePlan, check_expected_counts
 from robustvit.data.entries import SplitEntries, open_entries, write_entries
 from robustvit.data.index import describe_index, write_index
+from robustvit.data.members import listing_hash
 from robustvit.data.shard_building import ShardTask, build_shard
 from robustvit.data.shards import plan_shards, shard_name
 from robustvit.data.writing import TFDS_FOLDER, About, Notes, WrittenSplit, finish_set
@@ -57,6 +58,8 @@ def job_key(about: About) -> str:
 
 
 def _stamp(path: Path) -> list:
+    if path.is_dir():
+        return [str(path.resolve()), listing_hash(path)]
     status = path.stat()
     return [str(path.resolve()), status.st_size, status.st_mtime_ns]
 

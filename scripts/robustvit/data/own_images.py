@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +9,7 @@ from robustvit.core.errors import UserError, nearest
 from robustvit.core.files import write_json
 from robustvit.core.plugins import available
 from robustvit.data.archives import check_archive
-from robustvit.data.members import folder_members
+from robustvit.data.members import listing_hash
 from robustvit.data.source_files import write_source
 
 SOURCES = "robustvit.data.sources"
@@ -79,20 +77,9 @@ def fetch_own(source: str, mirrors: list[str], folder: Path) -> None:
     value = {
         "source": source,
         "files": {"archive": str(path)},
-        "sha256": {"archive": _listing_hash(path)},
+        "sha256": {"archive": listing_hash(path)},
         "stand_in": False,
         "origin": "mirror",
         "detail": f"{path}; the hash is of its files' names and sizes",
     }
     write_json(folder / "source.json", value)
-
-
-def _listing_hash(root: Path) -> str:
-    """SHA-256 of the lines "name size": of a folder's content, reading all of it would take long.
-
-    The shards' own hashes say which bytes were read.
-    """
-    digest = hashlib.sha256()
-    for member in folder_members(root):
-        digest.update(os.fsencode(f"{member.name} {member.size}\n"))
-    return digest.hexdigest()

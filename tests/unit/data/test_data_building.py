@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import os
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -12,12 +13,17 @@ import pytest
 from archive_samples import SYNSETS, content, imagenet_source, jpeg, validation_names
 from PIL import Image
 
+from robustvit.benchmarks.building import measure_build, write_archives
 from robustvit.core.disk import NoSpace
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
 from robustvit.data import archive_building, records, shards
+from robustvit.data.building import DatasetPlan, Example
+from robustvit.data.members import tar_members
 from robustvit.data.reading import TfdsImages
 from robustvit.data.shards import plan_shards
+from robustvit.data.tar_writing import add_bytes, open_tar
+from robustvit.data.writing import About, derived_source, write_set
 
 OPTIONS = {"classes": list(SYNSETS)}
 
@@ -35,8 +41,8 @@ def broken_exif_jpeg() -> bytes:
 def test_bytes_do_not_depend_on_the_number_of_processes(tmp_path, build, monkeypatch):
     monkeypatch.setattr(shards, "SMALLEST_SHARD", 20_000)
     source = imagenet_source(tmp_path / "source", 12)
-    sets = [build("imagenet_classes", source, OPTIONS, workers=n).parent for n in (1,)]
-    found = content(sets[0])
+    path = build("imagenet_classes", source, OPTIONS)
+    found = content(path.parent)
     assert len(found["manifest.json"]["splits"]["train"]["shards"]) >= 5
     assert content(build("imagenet_classes", source, OPTIONS, workers=3).parent) == found
 
@@ -173,7 +179,7 @@ def test_too_little_space_is_told_before_the_work(tmp_path, build, monkeypatch):
 
 def test_another_archive_option_or_code_is_another_job(tmp_path):
     source = imagenet_source(tmp_path / "source")
-    about = archive_building.About("set", "imagenet_classes", source, OPTIONS, "code")
+    about = About("set", "imagenet_classes", source, OPTIONS, "code")
     key = archive_building.job_key(about)
 
     def changed(**parts) -> str:
@@ -209,3 +215,52 @@ def test_shards_cover_a_split_without_gaps(sizes, monkeypatch):
     assert all(start < stop for start, stop in parts)
     largest = max((sum(sizes[start:stop]) for start, stop in parts), default=0)
     assert largest <= 200_000 + max(sizes, default=0)
+
+
+def test_sets_that_are_made_have_the_same_kind_of_manifest(tmp_path, build):
+    """Adversarial images and perturbations, which `write_set` writes."""
+    examples = [Example("test", f"{i}", i % 2, jpeg(i)) for i in range(4)]
+    plan = DatasetPlan(["a", "b"], ["test"], lambda: iter(examples))
+    built = read_json(build("imagenet_classes", imagenet_source(tmp_path / "source"), OPTIONS))
+    about = About("made", "adversarial", derived_source(built), {"of": ["x", "y"]}, "code")
+    write_set(plan, tmp_path / "made" / "manifest.json", about)
+    made = read_json(tmp_path / "made" / "manifest.json")
+    assert made.keys() == built.keys()
+    assert made["splits"]["test"].keys() == built["splits"]["train"].keys()
+    assert made["source_sha256"] == {"tiny": built["sha256"]} and made["origin"] == "mirror"
+    assert made["image_shape"] == [48, 60, 3] and made["code"] == "code"
+
+
+def test_a_folder_that_changes_is_another_job(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "1.jpg").write_bytes(b"12")
+    about = About("s", "image_folder", {"files": {"archive": tmp_path}, "sha256": {}})
+    key = archive_building.job_key(about)
+    (tmp_path / "a" / "1.jpg").write_bytes(b"123")
+    assert archive_building.job_key(about) != key
+
+
+# --- memory --------------------------------------------------------------------------------------
+
+
+def test_listing_a_tar_keeps_no_member(tmp_path):
+    with open_tar(tmp_path / "a.tar") as tar:
+        for number in range(5000):
+            add_bytes(tar, f"{number}.jpg", b"")
+    tracemalloc.start()
+    assert sum(1 for _ in tar_members(tmp_path / "a.tar")) == 5000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 200_000  # `tarfile` alone keeps about 1 kB of each
+
+
+def test_memory_does_not_grow_with_the_archive(tmp_path):
+    """`bench_building.py --gigabytes 4 --padding-kb 1900` does the same with a large one."""
+    rows = []
+    for megabytes in (20, 200):
+        folder = tmp_path / str(megabytes)
+        source = write_archives(folder / "source", megabytes * 10**6, padding=1_900_000)
+        rows.append(measure_build(source, folder / "built", 1))
+    assert rows[1]["images"] > 5 * rows[0]["images"]
+    assert rows[1]["largest_mb"] < rows[0]["largest_mb"] + 30
+    assert rows[1]["peak_mb"] < 500
