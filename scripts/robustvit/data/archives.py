@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from robustvit.core.errors import UserError
+from robustvit.data.mirrors import bucket_addresses, local_folders
 
 # The first name of each entry is the official one; later names are accepted in a mirror too.
 OFFICIAL_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -56,7 +57,7 @@ def find_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict[str, Pat
 
 
 def _complete_folder(source: str, mirrors: Iterable[str | Path]) -> Path | None:
-    folders = (folder for mirror in mirrors for folder in (Path(mirror) / source, Path(mirror)))
+    folders = (folder for mirror in local_folders(mirrors) for folder in (mirror / source, mirror))
     return next((f for f in folders if _find_in_folder(source, f) is not None), None)
 
 
@@ -77,13 +78,14 @@ def describe_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict:
         {"mirrors": [the folder that holds all of its files], "files": {role: [path, size in bytes,
         time of modification in ns]}}, both empty if no mirror holds them. `find_in_mirrors` finds
         the same files with these mirrors as with all. A source whose names are not known here (its
-        plug-in finds its files by itself) gets all mirrors.
+        plug-in finds its files by itself) gets all mirrors. Buckets are not asked while a run is
+        planned: they are named where no folder holds the files.
     """
     if source not in OFFICIAL_NAMES:
         return {"mirrors": [str(mirror) for mirror in mirrors], "files": {}}
     folder = _complete_folder(source, mirrors)
     if folder is None:
-        return {"mirrors": [], "files": {}}
+        return {"mirrors": bucket_addresses(mirrors), "files": {}}
     files = {}
     for role, path in _find_in_folder(source, folder).items():
         status = path.stat()

@@ -183,6 +183,11 @@ CASES = {
     ),
     "unknown table": ("report/tables", ["demo_recipe"], ["report.tables", '"demo_recipes"']),
     "unknown figure": ("report/figures", ["rule_grahp"], ["report.figures", '"rule_graph"']),
+    "unknown kind of mirror": (
+        "paths/mirror",
+        ["mirror", "azure://container/x"],
+        ["paths.mirror", "azure://container/x", "gs://bucket/folder"],
+    ),
     "data set without statistics": (
         "experiments/demo_flowers/recipe",
         "demo_finetune_cifar",
