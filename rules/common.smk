@@ -10,7 +10,7 @@ from shlex import quote
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from robustvit.config import inputs, reports, robustbench_export, specs
+from robustvit.config import dataset_check, inputs, reports, robustbench_export, specs
 from robustvit.config.report_jobs import shard_count
 from robustvit.config.published_links import check_published
 from robustvit.config.resolve import resolve

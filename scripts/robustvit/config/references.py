@@ -12,7 +12,7 @@ from robustvit.data.mirrors import scheme_of
 
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
-    *("analyses", "figures", "tables", "plan", "robustbench"),
+    *("analyses", "figures", "tables", "plan", "robustbench", "datasets_check"),
     *("pretrain_model", "finetune_model", "draw_rule_graph", "render_html"),
 )
 LEAST_255 = {"linf": 0.25, "l2": 8.0}

@@ -103,6 +103,7 @@ def write_into(
         "builder": builder,
         "stand_in": source["stand_in"],
         "origin": source["origin"],
+        "complete": source.get("complete"),  # whether these are the official archives
         "source_sha256": source["sha256"],
         "classes": plan.classes,
         "image_shape": shape,
