@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from robustvit.config import specs
+from robustvit.config.dataset_figures import dataset_figures
 from robustvit.config.references import table_experiments
 from robustvit.core.files import read_json
 from robustvit.core.plugins import load
@@ -181,6 +182,11 @@ def report_datasets(config: Mapping) -> list[str]:
     return list(found)
 
 
+def report_figures(config: Mapping) -> list[str]:
+    """Figures of the report: those it names, and two of each of its data sets."""
+    return [*config["report"]["figures"], *dataset_figures(report_datasets(config))]
+
+
 def report_trainings(config: Mapping, started: bool | None = None) -> list[str]:
     """Experiments of the report that train: all, those with initial weights, or those without."""
     return [
@@ -265,7 +271,7 @@ def stages(config: Mapping) -> dict:
     names = report_experiments(config)
     kinds = {specs.weights_owner(config, name)[0] for name in names}
     shown = stand_in_datasets(config)
-    figures = {config["figures"][name]["kind"] for name in config["report"]["figures"]}
+    figures = {config["figures"][name]["kind"] for name in report_figures(config)}
     return {
         "stand_ins": any(shown[name] for name in report_datasets(config)),
         "pretrain": bool(report_trainings(config, False)),

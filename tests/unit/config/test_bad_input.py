@@ -131,9 +131,14 @@ CASES = {
         ["figures.demo_ablation.options.experiments", 'Did you mean "demo_light"?'],
     ),
     "unknown data set of a figure": (
-        "figures/demo_datasets/options/datasets",
-        ["cifar11"],
-        ["figures.demo_datasets.options.datasets", 'Did you mean "cifar10"?'],
+        "figures/sheet",
+        {"kind": "contact_sheet", "title": "", "caption": "", "options": {"datasets": ["cifar11"]}},
+        ["figures.sheet.options.datasets", 'Did you mean "cifar10"?'],
+    ),
+    "figure with the name of one that every data set has": (
+        "figures/cifar10_images",
+        {"kind": "contact_sheet", "title": "", "caption": "", "options": {}},
+        ["figures.cifar10_images", "my_cifar10_images"],
     ),
     "unknown analysis of a figure": (
         "figures/demo_perturbations/options/semantics",
