@@ -23,8 +23,9 @@ OFFICIAL = {
 def check_text(found: dict) -> str:
     """Write what `check_datasets` found, one block a source, the way out of problems last."""
     lines = [f"Data sets of the run “{found['name']}” (results in {found['root']})", ""]
-    for name, source in found["sources"].items():
-        lines += _source(name, source)
+    needed = {entry["source"] for entry in found["datasets"].values() if entry["needed"]}
+    for name in sorted(found["sources"], key=lambda name: name not in needed):
+        lines += _source(name, found["sources"][name])
         for own, dataset in found["datasets"].items():
             if dataset["source"] == name:
                 lines.append(f"    {own:<20} {_dataset(dataset)}")
@@ -62,8 +63,8 @@ def _dataset(dataset: dict) -> str:
 
 def _disk(disk: dict[str, int]) -> Iterator[str]:
     yield (
-        f"Disk: {size_text(disk['archives'])} of archives to fetch, about "
-        f"{size_text(disk['sets'])} of sets to build (an estimate); {size_text(disk['free'])} free."
+        f"Disk: archives to fetch {size_text(disk['archives'])}, sets to build about "
+        f"{size_text(disk['sets'])} (an estimate), free {size_text(disk['free'])}."
     )
 
 
