@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -99,6 +103,32 @@ def test_a_run_killed_between_the_last_byte_and_the_name_asks_for_nothing(server
     server.asked.clear()
     fetch(server, target)
     assert target.read_bytes() == CONTENT and server.asked == []
+
+
+def test_a_killed_download_goes_on(server, target, repository, monkeypatch):
+    """SIGKILL while bytes come: no handler of this program runs."""
+    monkeypatch.setattr(server, "pause", 0.05)
+    program = "import sys; from pathlib import Path; from robustvit.data import download as d; "
+    program += "d.BLOCK_BYTES = 10_000; url, path, digest = sys.argv[1:]; "
+    program += "d.download(url, Path(path), digest=digest)"
+    arguments = [f"{server.url}/a.tar", str(target), DIGEST]
+    child = subprocess.Popen(
+        [sys.executable, "-c", program, *arguments],
+        env=os.environ | {"PYTHONPATH": str(repository / "scripts")},
+    )
+    partial = target.with_name("a.tar.partial")
+    deadline = time.monotonic() + 30
+    while not (partial.exists() and partial.stat().st_size) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    child.kill()
+    child.wait()
+    came = partial.stat().st_size
+    assert 0 < came < len(CONTENT) and not target.exists()
+    server.pause = 0.0
+    fetch(server, target)
+    assert target.read_bytes() == CONTENT
+    assert server.gets()[-1] == f"bytes={came}-"
+    assert names(target) == ["a.tar", "a.tar.json"]
 
 
 def test_a_missing_file_is_told_at_once(server, target):

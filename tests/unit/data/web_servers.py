@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.server
 import threading
+import time
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
@@ -21,6 +22,7 @@ class Server:
         ranges: whether it can send a part.
         tags: whether it says which version of a file it sends.
         denied: whether it refuses everything.
+        pause: seconds that it waits after each 10,000 bytes.
     """
 
     files: dict[str, bytes] = field(default_factory=dict)
@@ -29,6 +31,7 @@ class Server:
     ranges: bool = True
     tags: bool = True
     denied: bool = False
+    pause: float = 0.0
     url: str = ""
 
     def gets(self) -> list[str | None]:
@@ -69,8 +72,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
         self._headers(whole, start, stop)
         if body:
             cut = self.state.cut.pop(0) if self.state.cut else stop - start
-            self.wfile.write(whole[start : min(stop, start + cut)])
+            self._send(whole[start : min(stop, start + cut)])
         self.close_connection = True
+
+    def _send(self, content: bytes) -> None:
+        for begin in range(0, len(content), 10_000):
+            self.wfile.write(content[begin : begin + 10_000])
+            time.sleep(self.state.pause)
 
     def _honoured(self, whole: bytes) -> bool:
         """Whether a part was asked for and is sent."""
