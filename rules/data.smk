@@ -2,6 +2,9 @@
 
 Reads: the official archives in a `mirror` folder, or a download, or CIFAR-10 for stand-ins.
 Writes: results/sources/, <run>/stand_ins/, <run>/datasets/.
+
+The finished shards of a build that was killed are in <run>/work/, which is no output: Snakemake
+deletes the outputs of a failed job before it tries again.
 """
 
 
@@ -94,14 +97,18 @@ rule build_dataset:
         dataset=names_regex(CONFIG["datasets"]),
     conda:
         "../envs/conda.yaml"
+    threads: CONFIG["compute"]["threads"]
     resources:
         mem_mb=4000,
         runtime=600,
     params:
         spec=spec_of(lambda dataset: specs.build_spec(CONFIG, dataset), "dataset"),
+        work=lambda wildcards: f"{R}/work/datasets/{wildcards.dataset}",
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
         " --source {input.source:q}"
+        " --work-dir {params.work:q}"
+        " --workers {threads}"
         " --output {output:q}"
         " >{log:q} 2>&1"

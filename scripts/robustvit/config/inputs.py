@@ -14,6 +14,7 @@ from robustvit.core.files import read_json
 from robustvit.core.plugins import load
 from robustvit.data.archives import describe_in_mirrors, find_in_mirrors
 from robustvit.data.mirrors import bucket_addresses
+from robustvit.data.own_images import SOURCES, describe_own, is_plugin
 from robustvit.models.entry_points import model_plugins
 from robustvit.training.parts import plugin_modules
 
@@ -227,7 +228,8 @@ def fetch_spec(config: Mapping, source: str) -> dict:
 
     A mirror that does not hold the source is left out, so that adding one repeats nothing.
     """
-    return {"source": source, **describe_in_mirrors(source, config["paths"]["mirror"])}
+    describe = describe_in_mirrors if is_plugin(source) else describe_own
+    return {"source": source, **describe(source, config["paths"]["mirror"])}
 
 
 def stand_in_spec(config: Mapping, source: str) -> dict:
@@ -237,7 +239,7 @@ def stand_in_spec(config: Mapping, source: str) -> dict:
 
 def source_plugin(source: str) -> str:
     """Module that finds or downloads a source's archives."""
-    return f"robustvit.data.sources.{source}"
+    return f"{SOURCES}.{source}" if is_plugin(source) else "robustvit.data.own_images"
 
 
 def builder_plugin(config: Mapping, name: str) -> str:

@@ -218,7 +218,6 @@ def check_plugins(config: Mapping) -> None:
     """
     named = (
         ("robustvit.data.builders", "datasets", "builder"),
-        ("robustvit.data.sources", "datasets", "source"),
         ("robustvit.models.families", "models", "family"),
         ("robustvit.attacks", "protocols", "attack"),
         ("robustvit.reporting.figures", "figures", "kind"),
@@ -227,6 +226,10 @@ def check_plugins(config: Mapping) -> None:
     for package, section, key in named:
         for name, entry in config[section].items():
             check_plugin(package, entry.get(key), f"{section}.{name}.{key}")
+    for name, entry in config["datasets"].items():
+        # Only image_folder takes a source without a plug-in: images of a user's own.
+        if entry["builder"] != "image_folder":
+            check_plugin("robustvit.data.sources", entry["source"], f"datasets.{name}.source")
     for name, entry in config["models"].items():
         check_model(f"models.{name}", entry)
     for name, entry in config["semantics"].items():

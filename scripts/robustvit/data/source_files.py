@@ -114,7 +114,7 @@ def read_source(path: str | Path) -> dict:
     value = read_json(path)
     value["files"] = {role: path.parent / name for role, name in value["files"].items()}
     for role, file in value["files"].items():
-        if not file.is_file():
+        if not file.exists():  # a user's own images may be a folder
             raise UserError(
                 f"{path}: the {role} file {file} is not there any more. Put it back, or delete "
                 f"{path} so that the source is looked for again."

@@ -179,11 +179,24 @@ def test_what_an_earlier_run_fetched_is_there(spec, tmp_path):
     assert "is not there any more" in problem
 
 
-def test_a_source_of_the_users_own_is_left_to_its_plug_in(spec):
+def test_a_source_with_a_plug_in_of_its_own_is_left_to_it(spec, monkeypatch):
+    monkeypatch.setattr(sources, "is_plugin", lambda source: True)
     entry = spec["datasets"]["in1k"] | {"source": "eurosat"}
     found = check_datasets(spec | {"datasets": {"eurosat": entry}})
     assert found["problems"] == [] and found["datasets"]["eurosat"]["bytes"] is None
     assert "size unknown" in check_text(found)
+
+
+def test_images_of_the_users_own_are_looked_for(spec, tmp_path):
+    entry = spec["datasets"]["in1k"] | {"source": "birds", "builder": "image_folder"}
+    spec = spec | {"datasets": {"birds": entry}}
+    (problem,) = check_datasets(spec)["problems"]
+    assert problem == "birds: no mirror has birds.zip, birds.tar or a folder birds."
+    (tmp_path / "mirror" / "birds" / "owl").mkdir(parents=True)
+    (tmp_path / "mirror" / "birds" / "owl" / "1.jpg").write_bytes(b"1" * 3000)
+    found = check_datasets(spec)
+    assert found["problems"] == [] and found["datasets"]["birds"]["bytes"] == 3000
+    assert "its hash was not compared" not in check_text(found)
 
 
 def test_classes_and_sizes_are_estimated():

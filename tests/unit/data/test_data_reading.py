@@ -59,7 +59,7 @@ def test_a_repeated_read_decodes_once(flowers, read_spec, monkeypatch):
 def test_several_shards_read_like_one(stand_in, build, read_spec, monkeypatch):
     source = stand_in("oxford_flowers102")
     one = TfdsImages(build("oxford_flowers102", source, {}, "one"), read_spec("test"))
-    monkeypatch.setattr(shards.ShardWriter.__init__, "__defaults__", (2000,))
+    monkeypatch.setattr(shards, "SMALLEST_SHARD", 2000)
     path = build("oxford_flowers102", source, {}, "several")
     several = TfdsImages(path, read_spec("test"))
     assert len(read_json(path)["splits"]["test"]["shards"]) > 1

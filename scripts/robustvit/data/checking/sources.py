@@ -9,11 +9,13 @@ from urllib.parse import urlsplit
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
 from robustvit.data.archives import OFFICIAL_NAMES, find_in_mirrors
+from robustvit.data.checking.sizes import folder_bytes
 from robustvit.data.download import DownloadError, download_size
 from robustvit.data.mirrors import bucket_addresses
 from robustvit.data.npm import package_is_there
 from robustvit.data.official import is_official, official_size, source_facts
 from robustvit.data.official_files import find_in_buckets
+from robustvit.data.own_images import find_own, is_plugin
 from robustvit.data.source_files import read_source
 
 ANSWER_SECONDS = 6.0
@@ -37,19 +39,32 @@ def find_source(source: str, mirrors: list[str], sources: Path, stand_in: bool, 
         "stand-in" will be made, "plug-in" is left to the user's own source plug-in; "missing" has
         a `problem`. `official` is None where it is not known, or not without reading the file.
     """
+    if not is_plugin(source):
+        return _own(source, mirrors)
     if source not in OFFICIAL_NAMES:
-        return _fetched(source, sources, read) or _state("plug-in", "found by its own plug-in")
+        return _fetched(source, sources) or _state("plug-in", "found by its own plug-in")
     return (
         _in_folder(source, mirrors, sources, read)
         or _in_bucket(source, mirrors)
         or (_state("stand-in", "made of CIFAR-10's photographs") if stand_in else None)
-        or _fetched(source, sources, read)
+        or _fetched(source, sources)
         or _downloadable(source)
     )
 
 
 def _state(state: str, where: str, files: dict | None = None, problem: str | None = None) -> dict:
     return {"state": state, "where": where, "files": files or {}, "problem": problem}
+
+
+def _own(source: str, mirrors: list[str]) -> dict:
+    """Images of the user's own, in a folder or an archive of the source's name."""
+    path = find_own(source, mirrors)
+    if path is None:
+        problem = f"no mirror has {source}.zip, {source}.tar or a folder {source}"
+        return _state("missing", "", problem=problem)
+    size = path.stat().st_size if path.is_file() else folder_bytes(path)
+    files = {"archive": {"file": str(path), "size": size, "official": None}}
+    return _state("mirror", str(path), files)
 
 
 def _in_folder(source: str, mirrors: list[str], sources: Path, read: bool) -> dict | None:
@@ -88,7 +103,7 @@ def _in_bucket(source: str, mirrors: list[str]) -> dict | None:
     return _state("bucket", next(iter(found.values())).url.rsplit("/", 1)[0], files)
 
 
-def _fetched(source: str, sources: Path, read: bool) -> dict | None:
+def _fetched(source: str, sources: Path) -> dict | None:
     """What an earlier run fetched, if it is still there."""
     path = sources / source / "source.json"
     if not path.is_file():

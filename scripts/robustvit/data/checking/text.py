@@ -39,7 +39,8 @@ def _source(name: str, source: dict) -> Iterator[str]:
     yield f"{name}: {STATES[source['state']].format(**source)}"
     if source["files"] and source["state"] in ("mirror", "fetched", "bucket"):
         files = source["files"].values()
-        yield f"  {size_text(sum(f['size'] for f in files))}; {OFFICIAL[_together(files)]}"
+        known = f"; {OFFICIAL[_together(files)]}" if source["licence"] else ""
+        yield f"  {size_text(sum(f['size'] for f in files))}{known}"
     elif source["official_bytes"] and source["state"] != "stand-in":
         yield f"  {size_text(source['official_bytes'])} to get"
     if source["licence"] and source["state"] != "stand-in":
