@@ -26,6 +26,7 @@ def resolve_or_stop(settings):
     try:
         resolved = resolve(settings)
         check_published(resolved, Published.load(resolved["paths"]["published"]))
+        inputs.stand_in_datasets(resolved)  # may have to ask a bucket, which may refuse
         return resolved
     except UserError as error:
         raise WorkflowError(str(error)) from None

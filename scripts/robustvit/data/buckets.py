@@ -7,6 +7,7 @@ environment, in application default credentials or from the machine it runs on.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -28,6 +29,7 @@ CLIENT = {
     "timeout": timedelta(seconds=60),
     "allow_http": True,  # where AWS_ENDPOINT_URL says so
 }
+ATTEMPTS = re.compile(r" in [\d.]+\w+(, after [^-]*)? - ")
 CREDENTIALS = {
     "gs": "`gcloud auth application-default login` or GOOGLE_APPLICATION_CREDENTIALS; "
     "GOOGLE_SKIP_SIGNATURE=true for a public bucket",
@@ -156,8 +158,9 @@ def _refused(url: str, error: Exception) -> str:
 
 
 def _first_line(error: Exception) -> str:
-    """What happened, without the library's own data structures below it."""
-    return str(error).split("\n", 1)[0].rstrip(" :.")
+    """What happened, without times, counts of attempts and the library's data structures."""
+    line = str(error).split("\n", 1)[0].rstrip(" :.")
+    return ATTEMPTS.sub(": ", line)
 
 
 def copy_files(files: Iterable[RemoteFile], folder: Path) -> list[Path]:

@@ -134,6 +134,17 @@ def test_hashes_are_compared_when_asked_and_then_known(spec, tmp_path, monkeypat
     assert match() is True
 
 
+def test_a_bucket_that_refuses_is_told_once_with_the_way_out(spec, monkeypatch):
+    def refuse(source, mirrors):
+        raise UserError("paths.mirror: s3://shelf cannot be read: 403. Check the bucket's name.")
+
+    monkeypatch.setattr(sources, "find_in_buckets", refuse)
+    found = check_datasets(only(spec, "in1k") | {"mirrors": ["s3://shelf"]})
+    told = "paths.mirror: s3://shelf cannot be read: 403"
+    assert found["problems"] == [f"imagenet: {told}. Check the bucket's name."]
+    assert f"imagenet: MISSING: {told}\n" in check_text(found)
+
+
 def test_a_stand_in_needs_cifar10(spec, network):
     spec["stand_ins"] = {"imagenet": {"classes": {"cat": "n02123045"}, "per_class": 100}}
     found = check_datasets(only(spec, "in1k"))

@@ -116,8 +116,8 @@ def _problems(datasets: dict, sources: dict) -> list[str]:
 def _missing(name: str, source: dict) -> str:
     facts = source_facts(name)
     names = " and ".join(file["name"] for file in facts.get("files", {}).values())
-    if not source["page"]:
-        return f"{name}: {source['problem']}."
+    if not source["page"] or source["problem"].endswith("."):  # it says what to do
+        return f"{name}: {source['problem'].rstrip('.')}."
     return (
         f"{name}: {source['problem']}. Get {names or 'its files'} from {source['page']} into "
         f"mirror/{name}/ or any place that `paths.mirror` names."

@@ -36,7 +36,8 @@ def check_text(found: dict) -> str:
 
 
 def _source(name: str, source: dict) -> Iterator[str]:
-    yield f"{name}: {STATES[source['state']].format(**source)}"
+    problem = (source["problem"] or "").split(". ")[0]  # the rest is told at the end
+    yield f"{name}: {STATES[source['state']].format(where=source['where'], problem=problem)}"
     if source["files"] and source["state"] in ("mirror", "fetched", "bucket"):
         files = source["files"].values()
         known = f"; {OFFICIAL[_together(files)]}" if source["licence"] else ""
