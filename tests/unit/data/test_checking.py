@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from types import SimpleNamespace
 
 import pytest
 
@@ -21,6 +22,12 @@ from robustvit.data.download import DownloadError
 from robustvit.data.tar_writing import add_bytes, open_tar, write_zip
 
 
+def set_free(monkeypatch, free):
+    """Let the disk have so many bytes free."""
+    usage = SimpleNamespace(free=free)
+    monkeypatch.setattr(check, "shutil", SimpleNamespace(disk_usage=lambda path: usage))
+
+
 @pytest.fixture(autouse=True)
 def network(monkeypatch):
     """What answers: a set of hosts or package names that a test fills."""
@@ -31,6 +38,7 @@ def network(monkeypatch):
             raise DownloadError(url) from OSError("no network")
         return 1
 
+    set_free(monkeypatch, 10**15)
     monkeypatch.setattr(sources, "download_size", size)
     monkeypatch.setattr(sources, "package_is_there", lambda name, seconds: name in known)
     return known
@@ -165,11 +173,8 @@ def test_a_built_set_needs_nothing(spec, tmp_path):
 
 
 def test_a_disk_that_is_too_small_is_told(spec, network, monkeypatch):
-    class Usage:
-        free = 10**6
-
     network.add("data.caltech.edu")
-    monkeypatch.setattr(check.shutil, "disk_usage", lambda path: Usage)
+    set_free(monkeypatch, 10**6)
     (problem,) = check_datasets(only(spec, "caltech"))["problems"]
     assert problem.startswith("paths.results: ") and "0.0 GB free" in problem
 
