@@ -16,6 +16,8 @@ from PIL import Image, UnidentifiedImageError
 
 ORIENTATION = 0x0112  # of EXIF
 UPRIGHT = (None, 0, 1)
+# Pillow knows many more; for one of them (EPS) it starts another program on what it was given.
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "PPM", "TIFF", "WEBP")
 KINDS = {"L": "grayscale", "CMYK": "cmyk"}
 UNREADABLE = (
     *(UnidentifiedImageError, OSError, SyntaxError, ValueError, EOFError),
@@ -43,12 +45,13 @@ def examine(data: bytes, encoding: str | None) -> Seen:
         encoding: "jpeg" or "png", what it should be; None if any format is as good.
 
     Raises:
-        Damaged: if it does not decode, or would have more than 179 million pixels.
+        Damaged: if it does not decode, is of none of the formats of photographs, or would have more
+            than 179 million pixels.
     """
     with warnings.catch_warnings(record=True) as warned:
         warnings.simplefilter("always")  # odd EXIF data, of which ImageNet has some
         try:
-            with Image.open(io.BytesIO(data)) as image:
+            with Image.open(io.BytesIO(data), formats=FORMATS) as image:
                 image.load()
                 odd = _oddities(image, encoding)
                 if image.mode != "RGB":

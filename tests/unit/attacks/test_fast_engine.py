@@ -20,6 +20,7 @@ from robustvit.attacks.fast.standard import standard
 from robustvit.attacks.support.outcome import ignore_report
 from robustvit.core.errors import UserError
 from robustvit.core.random import fold
+from robustvit.models.speed import Speed
 
 NORMS = pytest.mark.parametrize("norm", ["linf", "l2"])
 
@@ -41,7 +42,7 @@ def examples(count: int = 10, seed: int = 0, num_classes: int = 4):
 
 
 def prepared(model, given: Examples) -> tuple[Network, Findings]:
-    network = Network(model, model, width=64)
+    network = Network(model, model, speed=Speed(64, 20.0))
     network.count(len(given.images))
     return network, Findings(given.images, given.labels, network.classify)
 
@@ -207,11 +208,20 @@ def test_every_bit_is_the_same_in_any_shard_and_batch(build, norm: str) -> None:
 def test_asking_ahead_does_not_change_squares_path(monkeypatch) -> None:
     model, given = examples(count=6)
     results = []
-    for copies in (1, 4, 7):
-        monkeypatch.setattr(Network, "copies", lambda self, rows, copies=copies: copies)
+    for count in (1, 4, 7):
+        monkeypatch.setattr(Network, "ahead", lambda self, *_, count=count: count)
         results.append(run(model, given.images, given.labels, epsilon=0.003))
     assert_same(results[0], results[1])
     assert_same(results[0], results[2])
+
+
+def test_more_is_asked_ahead_where_little_is_accepted_and_batches_are_small() -> None:
+    network = Network(convolutional(), convolutional(), speed=Speed(128, 20.0))
+    assert network.ahead(1, 1.0) == network.ahead(4, 0.999) == 16
+    assert network.ahead(128, 1.0) == network.ahead(200, 1.0) == 1  # the batch is full
+    assert network.ahead(30, 0.0) == 1  # all after the first would be in vain
+    assert 1 < network.ahead(8, 0.8) < network.ahead(8, 0.95) <= 16
+    assert Network(None, None, speed=Speed(128, 0.0)).ahead(8, 0.9) == 1  # nothing to gain
 
 
 def test_whoever_is_broken_asks_no_more() -> None:

@@ -147,6 +147,16 @@ def test_an_image_of_too_many_pixels_does_not_decode(tmp_path, build, monkeypatc
         build("imagenet_classes", source, {"classes": list(SYNSETS)})
 
 
+def test_a_format_that_starts_other_programs_is_no_image(tmp_path, build, monkeypatch):
+    """Pillow hands EPS to Ghostscript, whatever the file is called."""
+    name = f"{SYNSETS[0]}_1.JPEG"
+    text = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\n%%EndComments\nshowpage\n%%EOF\n"
+    source = imagenet_source(tmp_path / "source", 4, {name: text})
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: pytest.fail("started"))
+    with pytest.raises(UserError, match=rf"{name}: the image does not decode .*cannot identify"):
+        build("imagenet_classes", source, {"classes": list(SYNSETS)})
+
+
 def test_a_member_that_is_longer_than_the_archive_is_cut_off(tmp_path):
     data = io.BytesIO(tar_bytes({"a.jpg": jpeg(), "b.jpg": jpeg(1)}))
     path = tmp_path / "a.tar"

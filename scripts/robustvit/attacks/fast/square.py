@@ -19,6 +19,8 @@ from robustvit.attacks.fast.network import Network
 from robustvit.attacks.fast.rows import Examples, Findings, Rows
 from robustvit.attacks.support.random import fold
 
+KEPT = 0.1  # weight of the latest questions in the share that is refused
+
 
 @dataclass
 class Walk(Rows):
@@ -54,6 +56,7 @@ class Square:
     def __init__(self, network: Network, *, epsilon: float, norm: str, queries: int) -> None:
         self.network, self.queries = network, queries
         self._moves = SeededSquare(network.logits, epsilon=epsilon, norm=norm, queries=queries)
+        self._refused = 0.5  # share of the latest questions
 
     @torch.no_grad()
     def attack(self, found: Findings, examples: Examples) -> None:
@@ -72,7 +75,7 @@ class Square:
             walk.select((walk.query < self.queries).nonzero().flatten())
 
     def _walk(self, walk: Walk, sides: Tensor, found: Findings) -> None:
-        count = self.network.copies(len(walk))
+        count = self.network.ahead(len(walk), self._refused)
         ahead = torch.arange(count, device=walk.query.device)
         queries = (walk.query[:, None] + ahead).clamp_(max=self.queries - 1)
         points = self._points(walk, queries, sides)
@@ -81,6 +84,8 @@ class Square:
         taken, first = better.max(dim=1)  # the place of the first one that is accepted
         steps = torch.where(taken, first + 1, count).minimum(self.queries - walk.query)
         walk.query = walk.query + steps
+        refused = 1.0 - float(taken.sum()) / float(steps.sum())
+        self._refused += KEPT * (refused - self._refused)
         self.network.note(walk.owner, steps)
         rows = taken.nonzero().flatten()
         places = rows * count + first[rows]
