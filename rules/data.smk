@@ -10,8 +10,27 @@ deletes the outputs of a failed job before it tries again.
 
 # Compute nodes of a cluster have no internet.
 localrules:
+    datasets_check,
     fetch_source,
     import_checkpoint,
+
+
+# Asked for by its name alone; prints what it finds and fails if something needed is missing.
+rule datasets_check:
+    input:
+        script="scripts/check_datasets.py",
+        code=code("check_datasets.py"),
+    log:
+        f"{R}/logs/datasets_check.log",
+    conda:
+        "../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=lambda wildcards: pack_spec(specs.to_json(dataset_check.check_spec(CONFIG))),
+    shell:
+        "python {input.script} --spec {params.spec:q} 2>&1 | tee {log:q}"
 
 
 rule fetch_source:

@@ -9,10 +9,11 @@ from robustvit.config.outside import check_checkpoint, check_model
 from robustvit.config.recipes import check_plugin, check_recipe
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.sources import SCRIPTS
+from robustvit.data.mirrors import scheme_of
 
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
-    *("analyses", "figures", "tables", "plan", "robustbench"),
+    *("analyses", "figures", "tables", "plan", "robustbench", "datasets_check"),
     *("pretrain_model", "finetune_model", "draw_rule_graph", "render_html"),
 )
 LEAST_255 = {"linf": 0.25, "l2": 8.0}
@@ -24,6 +25,8 @@ def check_references(config: Mapping) -> None:
     Raises:
         UserError: naming the key, with the nearest valid name where a name is unknown.
     """
+    for mirror in config["paths"]["mirror"]:
+        scheme_of(mirror)
     for name, recipe in config["recipes"].items():
         check_recipe(f"recipes.{name}", recipe)
     for name, checkpoint in config["checkpoints"].items():

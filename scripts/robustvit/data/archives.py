@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from robustvit.data.members import compressed_tar_members, tar_members, zip_members
+from robustvit.data.mirrors import bucket_addresses, local_folders
 from robustvit.data.safety import readable as readable  # the sources know it by this module
 
 # The first name of each entry is the official one; later names are accepted in a mirror too.
@@ -50,7 +51,7 @@ def find_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict[str, Pat
 
 
 def _complete_folder(source: str, mirrors: Iterable[str | Path]) -> Path | None:
-    folders = (folder for mirror in mirrors for folder in (Path(mirror) / source, Path(mirror)))
+    folders = (folder for mirror in local_folders(mirrors) for folder in (mirror / source, mirror))
     return next((f for f in folders if _find_in_folder(source, f) is not None), None)
 
 
@@ -71,13 +72,14 @@ def describe_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict:
         {"mirrors": [the folder that holds all of its files], "files": {role: [path, size in bytes,
         time of modification in ns]}}, both empty if no mirror holds them. `find_in_mirrors` finds
         the same files with these mirrors as with all. A source whose names are not known here (its
-        plug-in finds its files by itself) gets all mirrors.
+        plug-in finds its files by itself) gets all mirrors. Buckets are not asked while a run is
+        planned: they are named where no folder holds the files.
     """
     if source not in OFFICIAL_NAMES:
         return {"mirrors": [str(mirror) for mirror in mirrors], "files": {}}
     folder = _complete_folder(source, mirrors)
     if folder is None:
-        return {"mirrors": [], "files": {}}
+        return {"mirrors": bucket_addresses(mirrors), "files": {}}
     files = {}
     for role, path in _find_in_folder(source, folder).items():
         status = path.stat()

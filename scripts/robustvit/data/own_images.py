@@ -10,6 +10,7 @@ from robustvit.core.files import write_json
 from robustvit.core.plugins import available
 from robustvit.data.archives import check_archive
 from robustvit.data.members import listing_hash
+from robustvit.data.mirrors import local_folders
 from robustvit.data.source_files import write_source
 
 SOURCES = "robustvit.data.sources"
@@ -26,7 +27,7 @@ def find_own(source: str, mirrors: Iterable[str | Path]) -> Path | None:
 
     The first mirror that has one wins. A folder that holds one archive only is that archive.
     """
-    for mirror in map(Path, mirrors):
+    for mirror in local_folders(mirrors):
         packed = [mirror / f"{source}{suffix}" for suffix in PACKED]
         found = next((path for path in packed if path.is_file()), None)
         if found is None and (mirror / source).is_dir():

@@ -243,6 +243,7 @@ def finish_set(
         "options": dict(about.options),
         "stand_in": about.source["stand_in"],
         "origin": about.source["origin"],
+        "complete": about.source.get("complete"),  # whether these are the official archives
         "source_sha256": about.source["sha256"],
         "code": about.code,
         "classes": plan.classes,

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from web_servers import start_server
 
 from robustvit.core import plugins
 from robustvit.data.archive_building import build_archive
@@ -60,6 +61,19 @@ def stand_in(tmp_path_factory, cifar10_source, stand_in_specs):
         return made[source]
 
     return get
+
+
+@pytest.fixture
+def web_server(monkeypatch, tmp_path):
+    """A web server of this machine (see `web_servers.Server`)."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("ROBUSTVIT_PROGRESS", str(tmp_path / "progress"))
+    state, server = start_server()
+    yield state
+    server.shutdown()
+    server.server_close()
 
 
 @pytest.fixture

@@ -13,7 +13,6 @@ from robustvit.core import plugins
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
 from robustvit.data.building import check_expected_counts
-from robustvit.data.download import official_downloads
 from robustvit.data.imagenet100 import SYNSETS
 from robustvit.data.imagenet_labels import (
     all_synsets,
@@ -159,20 +158,6 @@ def test_caltechs_file_that_is_no_image_is_not_drawn():
     TFDS draws over it too; had it been drawn, the training split would have 3,059 images.
     """
     assert 467 not in RandomState(1234).choice(468, 30, replace=False)
-
-
-OFFICIAL = {
-    "caltech-101.zip": "331234750fc7f77520e50d9565e8b6907b03565e30320da1401130db08c61f91",
-    "102flowers.tgz": "2d01ecc807db462958cfe3d92f57a8c252b4abd240eb955770201e45f783b246",
-    "imagelabels.mat": "4903e94206bac23bf772aadf06451916df56b58fc483a62db32a97b82656651d",
-    "setid.mat": "46b8678f91fd95d3c8f4feab80d271a6c834a1dd896fe29fd3e6ad9ce5c8dccd",
-}
-
-
-def test_the_official_archives_decide_splits_that_cannot_be_listed_here():
-    """The hashes of TFDS: a newer TFDS with other archives would be another data set."""
-    found = {**official_downloads("caltech101"), **official_downloads("oxford_flowers102")}
-    assert {name: found[name][1] for name in OFFICIAL} == OFFICIAL
 
 
 FLOWERS = {
