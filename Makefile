@@ -4,13 +4,13 @@
 #            LOCK=tpu           install envs/tpu.txt (with torch_xla) in place of envs/main.txt
 #            CORES=4            processor cores for the demo (default: what its profile says)
 #            TARGET=table7 PLAN='--device h100 --devices 8'  of `make plan`; --help lists them
-#            BENCH='--cases demo'  options of `make bench-train`; --help lists them
+#            BENCH='--cases demo'  options of `make bench-…`; --help lists them
 #            UPGRADE=1          with `make lock`: take newer versions of what is not pinned
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo plan test bench-train lint format lock clean-demo clean-env
+.PHONY: help env demo plan test bench-train bench-attack lint format lock clean-demo clean-env
 
 BIN := $(CURDIR)/.venv/bin
 # The environment's programs come first, also for what these programs start.
@@ -44,6 +44,9 @@ test: env lint  ## lint, then run every test
 
 bench-train: env  ## time training steps beside the released code's, about eight minutes
 	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_training.py $(BENCH)
+
+bench-attack: env  ## time AutoAttack's engines beside pyautoattack, on the demo's CIFAR-10 model
+	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_autoattack.py $(BENCH)
 
 lint: env  ## check style and format: ruff, snakefmt, snakemake --lint
 	@echo "== ruff check" && $(BIN)/ruff check .

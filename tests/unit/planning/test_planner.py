@@ -84,6 +84,17 @@ def test_twice_the_shards_halve_a_job(planner):
     assert few / many == pytest.approx(2, rel=0.05)
 
 
+def test_the_fast_engine_takes_a_part_of_the_time(paper):
+    autoattack = paper["protocols"]["autoattack"]
+    fast = {**autoattack, "options": {**autoattack.get("options", {}), "engine": "fast"}}
+    config = {**paper, "protocols": {**paper["protocols"], "autoattack": fast}}
+    slow, quick = (
+        planner_of(c, "a100").work(shard("xcit_s12_light")).seconds.expected
+        for c in (paper, config)
+    )
+    assert 0.45 < quick / slow < 0.6
+
+
 def test_the_published_accuracy_decides_how_much_stands(planner):
     weak, strong = (
         planner.work(shard(name)).seconds.expected
