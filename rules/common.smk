@@ -10,7 +10,7 @@ from pathlib import Path
 from shlex import quote
 
 # A plan of ten thousands of jobs makes millions of objects and no garbage to speak of; looking
-# through them all again and again costs a fifth of its time.
+# through them all again and again costs an eighth of its time.
 gc.set_threshold(200_000, 50, 100)
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))

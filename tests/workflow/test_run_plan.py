@@ -75,6 +75,13 @@ def test_one_table_is_its_own_jobs(tmp_path):
     assert not (tmp_path / "paper").exists()  # nothing ran
 
 
+def test_a_tpu_says_what_it_does_not_run(tmp_path):
+    arguments = ("table7", "--everything", "--device", "tpu-v4-core", *elsewhere(tmp_path))
+    text, found = plan(*arguments, output=tmp_path / "plan")
+    assert "Only trainings run on a TPU" in text
+    assert found["basis"][0][0].startswith("s12_tpu_v4: published, thesis")
+
+
 def test_only_what_is_left_is_planned(tmp_path):
     overlay = tmp_path / "elsewhere.yaml"
     overlay.write_text(f"paths: {{results: {tmp_path}}}\n")

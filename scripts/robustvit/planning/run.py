@@ -51,6 +51,7 @@ def plan_run(targets: Sequence[str], configfiles: Sequence[str], given: Mapping)
         "device": asked["device"],
         "devices": asked["devices"],
         "label": facts.device(asked["device"]).get("label", asked["device"]),
+        "note": facts.device(asked["device"]).get("note", ""),
     }
     return make_plan(jobs, planner, facts, asked["device"], asked["devices"], settings)
 
