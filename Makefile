@@ -3,13 +3,14 @@
 # Variables: PYTHON=python3.12  the interpreter of the environment, 3.11 to 3.13
 #            LOCK=tpu           install envs/tpu.txt (with torch_xla) in place of envs/main.txt
 #            CORES=4            processor cores for the demo (default: what its profile says)
+#            TARGET=table7 PLAN='--device h100 --devices 8'  of `make plan`; --help lists them
 #            BENCH='--cases demo'  options of `make bench-…`; --help lists them
 #            UPGRADE=1          with `make lock`: take newer versions of what is not pinned
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo test bench-train bench-attack lint format lock clean-demo clean-env
+.PHONY: help env demo plan test bench-train bench-attack lint format lock clean-demo clean-env
 
 BIN := $(CURDIR)/.venv/bin
 # The environment's programs come first, also for what these programs start.
@@ -31,6 +32,9 @@ demo: env  ## run the whole pipeline on real images; ends with results/demo/repo
 	@$(RUN) snakemake --profile demo $(if $(CORES),--cores $(CORES)) \
 		--prioritize results/demo/eval/demo_cifar10/autoattack.json -- report
 	@echo "The report: $(CURDIR)/results/demo/report.pdf"
+
+plan: env  ## say what a run costs before it starts: time, disk, money, CO2
+	@$(RUN) python scripts/plan_run.py $(TARGET) $(PLAN)
 
 test: env lint  ## lint, then run every test
 	@echo "== pytest: unit, command line, workflow"

@@ -20,6 +20,7 @@ include: "rules/evaluate.smk"
 include: "rules/semantics.smk"
 include: "rules/analyses.smk"
 include: "rules/report.smk"
+include: "rules/plan.smk"
 include: "rules/targets.smk"
 
 

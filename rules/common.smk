@@ -1,5 +1,7 @@
 """Functions that the rules share: the resolved configuration, paths, and what a stage reads."""
 
+import gc
+import inspect
 import json
 import os
 import sys
@@ -7,6 +9,9 @@ from functools import cache
 from pathlib import Path
 from shlex import quote
 
+# A plan of ten thousands of jobs makes millions of objects and no garbage to speak of; looking
+# through them all again and again costs an eighth of its time.
+gc.set_threshold(200_000, 50, 100)
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
@@ -16,8 +21,8 @@ from robustvit.config.report_jobs import shard_count
 from robustvit.config.published_links import check_published
 from robustvit.config.resolve import resolve
 from robustvit.core.cli import pack_spec
-from robustvit.core.errors import UserError
-from robustvit.core.sources import code_inputs
+from robustvit.core.errors import UserError, unknown_name
+from robustvit.core.sources import code_digest, code_inputs
 from robustvit.reporting.published import Published
 
 
@@ -61,11 +66,33 @@ RULE_FILES = [
 STAND_IN = inputs.stand_in_datasets(CONFIG)
 
 
+def known(function):
+    """The function with its signature, which Snakemake else looks up many times for each job."""
+    function.__signature__ = inspect.signature(function)
+    return function
+
+
 @cache  # thousands of jobs share a few lists
 def code(script, *plugins):
     """The package files that a script needs, relative to the working directory."""
     own = str(SCRIPTS / script)
     return [os.path.relpath(path) for path in code_inputs(script, plugins) if path != own]
+
+
+@cache
+def code_hash(script, *plugins):
+    """The content of those files as a parameter: a change reruns a stage as `code` would.
+
+    Snakemake spends milliseconds of every plan on each input of each job, so a rule with tens of
+    thousands of jobs has this in place of fifty inputs.
+    """
+    return code_digest(script, plugins)
+
+
+@known
+def more_memory(wildcards, attempt):
+    """Memory of a job of training or evaluation in MB: a retry asks for as much again."""
+    return CONFIG["compute"]["memory_mb"] * attempt
 
 
 def names_regex(names):
@@ -80,7 +107,7 @@ def spec_of(build, *keys):
         values = [wildcards[key] for key in keys]
         return specs.to_json(build(*values))
 
-    return params
+    return known(params)
 
 
 def source_json(dataset):
@@ -129,6 +156,21 @@ def initial_weights(wildcards):
     return evaluated_weights(name) if kind == "experiment" else weights_of(kind, name)
 
 
+@known
+def evaluation_manifest(wildcards):
+    """The manifest of the data set that an experiment is evaluated on."""
+    for kind, names in (("experiment", EXPERIMENTS), ("protocol", CONFIG["protocols"])):
+        if wildcards[kind] not in names:
+            raise WorkflowError(str(unknown_name(kind, wildcards[kind], names)))
+    return manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"])
+
+
+@known
+def evaluation_weights(wildcards):
+    """The weights that an experiment evaluates."""
+    return evaluated_weights(wildcards.experiment)
+
+
 def shard_files(wildcards):
     """The shards that a gathered evaluation is put together from."""
     count = shard_count(CONFIG, wildcards.experiment, wildcards.protocol)
@@ -166,12 +208,17 @@ def train_code(wildcards):
     return code("train_model.py", *inputs.training_plugins(CONFIG, wildcards.experiment))
 
 
+@cache  # its shards share one
+def evaluate_hash(experiment, protocol):
+    """The source files that decide an evaluation's rows, as one hash."""
+    plugins = inputs.evaluation_plugins(CONFIG, experiment, protocol)
+    return code_hash("evaluate_model.py", *plugins)
+
+
+@known
 def evaluate_code(wildcards):
-    """Source files that decide an evaluation's rows."""
-    return code(
-        "evaluate_model.py",
-        *inputs.evaluation_plugins(CONFIG, wildcards.experiment, wildcards.protocol),
-    )
+    """Parameter function of `evaluate_hash`."""
+    return evaluate_hash(wildcards.experiment, wildcards.protocol)
 
 
 def table_files(name):

@@ -7,9 +7,8 @@ Reads: weights and built data sets. Writes: <run>/eval/<experiment>/.
 rule evaluate_model:
     input:
         script="scripts/evaluate_model.py",
-        code=evaluate_code,
-        dataset=lambda wildcards: manifest(EXPERIMENTS[wildcards.experiment]["eval_dataset"]),
-        weights=lambda wildcards: evaluated_weights(wildcards.experiment),
+        dataset=evaluation_manifest,
+        weights=evaluation_weights,
     output:
         f"{R}/eval/{{experiment}}/shards/{{protocol}}/{{shard}}-of-{{shards}}.parquet",
     log:
@@ -17,8 +16,9 @@ rule evaluate_model:
     benchmark:
         f"{R}/benchmarks/evaluate_model/{{experiment}}-{{protocol}}-{{shard}}-of-{{shards}}.tsv"
     wildcard_constraints:
-        experiment=names_regex(EXPERIMENTS),
-        protocol=names_regex(CONFIG["protocols"]),
+        # Ten thousands of jobs are matched: names are checked by evaluation_manifest.
+        experiment="[^/]+",
+        protocol="[^/]+",
         shard=r"\d+",
         shards=r"\d+",
     priority: 5
@@ -26,7 +26,7 @@ rule evaluate_model:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
+        mem_mb=more_memory,
         runtime=480,
         gpu=1,
     params:
@@ -39,14 +39,15 @@ rule evaluate_model:
             "shard",
             "shards",
         ),
-        work=lambda wildcards: f"{R}/work/evaluate/{wildcards.experiment}/{wildcards.protocol}",
+        code=evaluate_code,
+        work=f"{R}/work/evaluate",
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
         " --dataset {input.dataset:q}"
         " --weights {input.weights:q}"
         " --output {output:q}"
-        " --work-dir {params.work:q}"
+        " --work-dir {params.work:q}/{wildcards.experiment}/{wildcards.protocol}"
         ' --batch-size "$ROBUSTVIT_BATCH_SIZE"'
         " --threads {threads}"
         " --device $ROBUSTVIT_DEVICE"

@@ -28,6 +28,13 @@ DEFAULTS = {
     },
     "monitoring": {"every_steps": 50, "tensorboard": True, "wandb": None},
     "report": {"evaluations": [], "notes": []},
+    "plan": {
+        "targets": ["report"],
+        "device": "a100",
+        "devices": 8,
+        "site": None,
+        "everything": False,
+    },
 }
 SECTIONS = (
     *("stand_ins", "checkpoints", "evaluate_models", "sweeps", "semantics", "gradients"),
