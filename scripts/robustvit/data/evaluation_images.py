@@ -12,6 +12,7 @@ from PIL import Image
 
 from robustvit.core.errors import unknown_name
 from robustvit.data.reading import TfdsImages
+from robustvit.data.resizing import resize_window
 
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
@@ -32,9 +33,22 @@ def interpolation(name: str) -> Image.Resampling:
     return INTERPOLATIONS[name]
 
 
+def planes(image: np.ndarray) -> torch.Tensor:
+    """uint8 [..., H, W, 3] → uint8 [..., 3, H, W]."""
+    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, -3)))
+
+
+def as_pixels(images: torch.Tensor) -> torch.Tensor:
+    """uint8 in 0–255 → float32 in [0, 1], the same on every device; float32 passes unchanged."""
+    if images.dtype != torch.uint8:
+        return images
+    # A GPU multiplies by the reciprocal of a plain number, which rounds otherwise.
+    return images.float().div_(torch.full((), 255.0, device=images.device))
+
+
 def to_float(image: np.ndarray) -> torch.Tensor:
     """uint8 [..., H, W, 3] in 0–255 → float32 [..., 3, H, W] in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, -3))).float().div_(255)
+    return as_pixels(planes(image))
 
 
 def resize_and_crop(
@@ -59,9 +73,8 @@ def resize_and_crop(
         target = (shorter, int(shorter * height / width))
     else:
         target = (int(shorter * width / height), shorter)
-    resized = Image.fromarray(image).resize(target, method)
     left, top = round((target[0] - size) / 2.0), round((target[1] - size) / 2.0)
-    return np.asarray(resized.crop((left, top, left + size, top + size)))
+    return resize_window(image, target, left, top, size, method)
 
 
 def eval_transform(spec: dict) -> Callable[[np.ndarray], torch.Tensor]:
