@@ -18,7 +18,12 @@ from timm.data.auto_augment import rand_augment_transform
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.data.decoding import EncodedImage
-from robustvit.data.evaluation_images import as_pixels, interpolation, planes, resize_and_crop
+from robustvit.data.evaluation_images import (
+    as_pixels,
+    interpolation,
+    resize_and_crop,
+    stack_planes,
+)
 from robustvit.data.resizing import resize_fast, resize_with_pillow
 
 IMAGENET_MEAN_255 = (124, 116, 104)  # what RandAugment fills uncovered pixels with
@@ -327,7 +332,7 @@ def augment_batch(
     augmented = [
         transform.augment(image, rng) for image, rng in zip(images, generators, strict=True)
     ]
-    views = [planes(np.stack(view)) for view in zip(*augmented, strict=True)]
+    views = [stack_planes(view) for view in zip(*augmented, strict=True)]
     if transform.options["random_erasing"] > 0:
         views = [as_pixels(view) for view in views]
         for view in views:

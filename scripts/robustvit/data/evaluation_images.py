@@ -33,9 +33,13 @@ def interpolation(name: str) -> Image.Resampling:
     return INTERPOLATIONS[name]
 
 
-def planes(image: np.ndarray) -> torch.Tensor:
-    """uint8 [..., H, W, 3] → uint8 [..., 3, H, W]."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, -3)))
+def stack_planes(images: Sequence[np.ndarray]) -> torch.Tensor:
+    """uint8 images [H, W, 3] of one size → uint8 [B, 3, H, W]."""
+    height, width, _ = images[0].shape
+    stacked = np.empty((len(images), 3, height, width), np.uint8)
+    for place, image in enumerate(images):
+        stacked[place] = np.moveaxis(image, -1, 0)
+    return torch.from_numpy(stacked)
 
 
 def as_pixels(images: torch.Tensor) -> torch.Tensor:
@@ -44,11 +48,6 @@ def as_pixels(images: torch.Tensor) -> torch.Tensor:
         return images
     # A GPU multiplies by the reciprocal of a plain number, which rounds otherwise.
     return images.float().div_(torch.full((), 255.0, device=images.device))
-
-
-def to_float(image: np.ndarray) -> torch.Tensor:
-    """uint8 [..., H, W, 3] in 0–255 → float32 [..., 3, H, W] in [0, 1]."""
-    return as_pixels(planes(image))
 
 
 def resize_and_crop(
@@ -87,7 +86,7 @@ def eval_transform(spec: dict) -> Callable[[np.ndarray], torch.Tensor]:
     method = interpolation(spec["interpolation"])
 
     def transform(image: np.ndarray) -> torch.Tensor:
-        return to_float(resize_and_crop(image, size, crop_pct, method))
+        return as_pixels(stack_planes([resize_and_crop(image, size, crop_pct, method)]))[0]
 
     return transform
 
@@ -102,7 +101,7 @@ def load_batch(
     labels = torch.from_numpy(data.labels[np.asarray(indices, np.int64)])
     if not images:
         return torch.empty(0, 3, size, size), labels
-    return to_float(np.stack(images)), labels
+    return as_pixels(stack_planes(images)), labels
 
 
 def load_eval_batch(

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from robustvit.core.memory import keep_freed_memory
 from robustvit.core.seeding import derive_seed
 from robustvit.data.augmentation import TrainTransform, augment_batch
 from robustvit.data.decoding import EncodedImage
@@ -62,7 +63,8 @@ class TrainExamples(Dataset):
             for view in range(len(views))
             for name in names
         ]
-        return torch.cat(views), labels.repeat(len(views)), torch.tensor(seeds)
+        images = torch.cat(views) if len(views) > 1 else views[0]
+        return images, labels.repeat(len(views)), torch.tensor(seeds)
 
     def _name(self, key: Key) -> tuple:
         """What the randomness of an example is derived from."""
@@ -151,9 +153,14 @@ def _loader(examples: Dataset, batches: Iterable, workers: int) -> DataLoader:
         collate_fn=_as_loaded,
         generator=torch.Generator(),
         multiprocessing_context="forkserver" if workers else None,
-        worker_init_fn=prepare_worker if workers else None,
+        worker_init_fn=_start_worker if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _start_worker(worker: int) -> None:
+    keep_freed_memory()
+    prepare_worker(worker)
 
 
 def _as_loaded(batch: Loaded) -> Loaded:
