@@ -3,13 +3,13 @@
 # Variables: PYTHON=python3.12  the interpreter of the environment, 3.11 to 3.13
 #            LOCK=tpu           install envs/tpu.txt (with torch_xla) in place of envs/main.txt
 #            CORES=4            processor cores for the demo (default: what its profile says)
-#            BENCH='--cases demo'  options of `make bench-train`; --help lists them
+#            BENCH='--rounds 3'  options of `make bench-train` or `make bench-data`; --help lists them
 #            UPGRADE=1          with `make lock`: take newer versions of what is not pinned
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo test bench-train lint format lock clean-demo clean-env
+.PHONY: help env demo test bench-train bench-data bench-data-env lint format lock clean-demo clean-env
 
 BIN := $(CURDIR)/.venv/bin
 # The environment's programs come first, also for what these programs start.
@@ -41,6 +41,14 @@ test: env lint  ## lint, then run every test
 bench-train: env  ## time training steps beside the released code's, about eight minutes
 	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_training.py $(BENCH)
 
+bench-data: env  ## time reading of images beside torchvision's and, after bench-data-env, others'
+	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_data.py $(BENCH)
+
+bench-data-env: env  ## install tensorflow, grain and webdataset into .venv-bench-data for bench-data
+	@uv=$$(scripts/bootstrap_env.sh uv) && \
+		"$$uv" venv --quiet --clear --python $(BIN)/python .venv-bench-data && \
+		"$$uv" pip sync --quiet --require-hashes --python .venv-bench-data/bin/python envs/bench-data.txt
+
 lint: env  ## check style and format: ruff, snakefmt, snakemake --lint
 	@echo "== ruff check" && $(BIN)/ruff check .
 	@echo "== ruff format" && $(BIN)/ruff format --check .
@@ -57,4 +65,4 @@ clean-demo:  ## remove what the demo made, keep fetched archives
 	rm -rf results/demo
 
 clean-env:  ## remove the environment and the tools
-	rm -rf .venv .tools
+	rm -rf .venv .venv-bench-data .tools
