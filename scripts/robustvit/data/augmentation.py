@@ -22,9 +22,9 @@ from robustvit.data.evaluation_images import (
     as_pixels,
     interpolation,
     resize_and_crop,
-    stack_planes,
+    stack_images,
 )
-from robustvit.data.resizing import resize_fast, resize_with_pillow
+from robustvit.data.resizing import flip, resize_fast, resize_with_pillow
 
 IMAGENET_MEAN_255 = (124, 116, 104)  # what RandAugment fills uncovered pixels with
 ERASING_AREA = (0.02, 1 / 3)
@@ -224,11 +224,6 @@ def _central_box(
     return left, top, left + w, top + h
 
 
-def flip(image: np.ndarray) -> np.ndarray:
-    """Mirror left and right: a view of uint8 [H, W, 3]."""
-    return image[:, ::-1]
-
-
 def jitter_colors(image: Image.Image, strength: float, rng: random.Random) -> Image.Image:
     """torchvision's ColorJitter of brightness, contrast and saturation, in random order, no hue."""
     adjustments = [adjust_brightness, adjust_contrast, adjust_saturation]
@@ -332,7 +327,7 @@ def augment_batch(
     augmented = [
         transform.augment(image, rng) for image, rng in zip(images, generators, strict=True)
     ]
-    views = [stack_planes(view) for view in zip(*augmented, strict=True)]
+    views = [stack_images(view) for view in zip(*augmented, strict=True)]
     if transform.options["random_erasing"] > 0:
         views = [as_pixels(view) for view in views]
         for view in views:

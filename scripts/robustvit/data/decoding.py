@@ -19,8 +19,7 @@ BASELINE = (0xC0, 0xC1)  # start of frame: rows come one after the other
 OTHER_FRAMES = {*range(0xC2, 0xD0)} - {0xC4, 0xC8, 0xCC}
 START_OF_SCAN, END_OF_IMAGE = 0xDA, b"\xff\xd9"
 ALONE = {0x01, *range(0xD0, 0xD9)}  # markers without a length
-# Interpolated colour of a row reads the next row of colour, at most 4 rows of pixels further down.
-ROWS_BELOW = 8
+ROWS_BELOW = 4  # colour of a row is interpolated with the next row of colour, up to 2 rows below
 
 
 class JpegHeader(NamedTuple):

@@ -33,13 +33,9 @@ def interpolation(name: str) -> Image.Resampling:
     return INTERPOLATIONS[name]
 
 
-def stack_planes(images: Sequence[np.ndarray]) -> torch.Tensor:
-    """uint8 images [H, W, 3] of one size → uint8 [B, 3, H, W]."""
-    height, width, _ = images[0].shape
-    stacked = np.empty((len(images), 3, height, width), np.uint8)
-    for place, image in enumerate(images):
-        stacked[place] = np.moveaxis(image, -1, 0)
-    return torch.from_numpy(stacked)
+def stack_images(images: Sequence[np.ndarray]) -> torch.Tensor:
+    """uint8 images [H, W, 3] of one size → uint8 [B, 3, H, W], in memory still [B, H, W, 3]."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
 
 
 def as_pixels(images: torch.Tensor) -> torch.Tensor:
@@ -47,7 +43,7 @@ def as_pixels(images: torch.Tensor) -> torch.Tensor:
     if images.dtype != torch.uint8:
         return images
     # A GPU multiplies by the reciprocal of a plain number, which rounds otherwise.
-    return images.float().div_(torch.full((), 255.0, device=images.device))
+    return images.contiguous().float().div_(torch.full((), 255.0, device=images.device))
 
 
 def resize_and_crop(
@@ -86,7 +82,7 @@ def eval_transform(spec: dict) -> Callable[[np.ndarray], torch.Tensor]:
     method = interpolation(spec["interpolation"])
 
     def transform(image: np.ndarray) -> torch.Tensor:
-        return as_pixels(stack_planes([resize_and_crop(image, size, crop_pct, method)]))[0]
+        return as_pixels(stack_images([resize_and_crop(image, size, crop_pct, method)]))[0]
 
     return transform
 
@@ -101,7 +97,7 @@ def load_batch(
     labels = torch.from_numpy(data.labels[np.asarray(indices, np.int64)])
     if not images:
         return torch.empty(0, 3, size, size), labels
-    return as_pixels(stack_planes(images)), labels
+    return as_pixels(stack_images(images)), labels
 
 
 def load_eval_batch(

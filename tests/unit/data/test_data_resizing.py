@@ -17,7 +17,7 @@ from timm.data.transforms import RandomResizedCropAndInterpolation
 from robustvit.data import augmentation as aug
 from robustvit.data.augmentation import augment_batch, train_transform
 from robustvit.data.decoding import EncodedImage, decode_image
-from robustvit.data.evaluation_images import as_pixels, stack_planes
+from robustvit.data.evaluation_images import as_pixels, stack_images
 from robustvit.data.resizing import resize_fast, resize_window, resize_with_pillow
 
 FILTERS = [Image.Resampling.BICUBIC, Image.Resampling.BILINEAR]
@@ -144,7 +144,7 @@ def test_batches_travel_as_bytes_unless_noise_is_in_them():
 def test_bytes_become_the_pixels_that_division_gives():
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16, 1).repeat(3, 2)
     expected = torch.from_numpy((levels.astype(np.float32) / np.float32(255)).transpose(2, 0, 1))
-    assert torch.equal(as_pixels(stack_planes([levels]))[0], expected)
+    assert torch.equal(as_pixels(stack_images([levels]))[0], expected)
     pixels = torch.rand(2, 3, 4, 4)
     assert as_pixels(pixels) is pixels
 

@@ -45,7 +45,7 @@ def steps(monkeypatch) -> list[str]:
     for name, label in FUNCTIONS.items():
         watch(aug, name, label)
     watch(aug.SeededRandAugment, "__call__", "RandAugment")
-    watch(aug, "stack_planes", "to [0, 1]")
+    watch(aug, "stack_images", "to [0, 1]")
     watch(aug, "flip", "flip")
     return seen
 
