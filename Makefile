@@ -3,13 +3,14 @@
 # Variables: PYTHON=python3.12  the interpreter of the environment, 3.11 to 3.13
 #            LOCK=tpu           install envs/tpu.txt (with torch_xla) in place of envs/main.txt
 #            CORES=4            processor cores for the demo (default: what its profile says)
-#            BENCH='--rounds 3'  options of `make bench-train` or `make bench-data`; --help lists them
+#            BENCH='--cases demo'  options of `make bench-…`; --help lists them
 #            UPGRADE=1          with `make lock`: take newer versions of what is not pinned
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo test bench-train bench-data bench-data-env lint format lock clean-demo clean-env
+.PHONY: help env demo test bench-train bench-attack bench-data bench-data-env lint format lock clean-demo \
+	clean-env
 
 BIN := $(CURDIR)/.venv/bin
 # The environment's programs come first, also for what these programs start.
@@ -40,6 +41,9 @@ test: env lint  ## lint, then run every test
 
 bench-train: env  ## time training steps beside the released code's, about eight minutes
 	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_training.py $(BENCH)
+
+bench-attack: env  ## time AutoAttack's engines beside pyautoattack, on the demo's CIFAR-10 model
+	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_autoattack.py $(BENCH)
 
 bench-data: env  ## time reading of images beside torchvision's and, after bench-data-env, others'
 	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_data.py $(BENCH)

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from robustvit.core.cli import add_spec_argument, run_cli
+from robustvit.evaluation.batch_size import AUTO
 from robustvit.evaluation.engine import discard_partial, evaluate_shard
 from robustvit.evaluation.rows import write_rows
 from robustvit.training.devices import open_device
@@ -22,11 +23,25 @@ def parse_arguments() -> argparse.Namespace:
         "--work-dir", type=Path, help="folder for finished attacks, from which a killed job goes on"
     )
     parser.add_argument(
-        "--batch-size", type=int, default=64, help="images at a time; no result depends on it"
+        "--batch-size",
+        type=batch_size,
+        default=AUTO,
+        help='images at a time, or "auto"; no result depends on it',
     )
     parser.add_argument("--threads", type=int, default=1, help="CPU threads")
     parser.add_argument("--device", default="auto", help='"auto", "cpu", "cuda" or "cuda:1"')
     return parser.parse_args()
+
+
+def batch_size(value: str) -> int | str:
+    """Read a number of images or "auto".
+
+    Raises:
+        ValueError: for anything else.
+    """
+    if value != AUTO and not (value.isdecimal() and int(value) > 0):
+        raise ValueError(f'"{value}" is neither a number of images nor "auto"')
+    return value if value == AUTO else int(value)
 
 
 def main() -> None:

@@ -15,6 +15,7 @@ import pytest
 from safetensors import safe_open
 
 ROOT = Path(__file__).resolve().parents[2]
+ENGINES = ("pyautoattack", "reference", "fast")
 sys.path.insert(0, str(ROOT / "tests" / "unit" / "evaluation"))
 
 from evaluation_samples import (  # noqa: E402
@@ -178,3 +179,37 @@ def test_gradients(colours: Path, weights: Path, tmp_path: Path) -> None:
         "--weights", weights, "--output", tmp_path / "no.npz", fails=True,
     )  # fmt: skip
     assert not (tmp_path / "no.npz").exists()
+
+
+def bench(*options: object) -> subprocess.CompletedProcess:
+    start = [sys.executable, str(ROOT / "scripts" / "bench_autoattack.py")]
+    return subprocess.run(
+        [*start, *map(str, options)], capture_output=True, text=True, timeout=120, check=False
+    )
+
+
+def test_the_benchmark_compares_three_implementations(
+    colours: Path, weights: Path, tmp_path: Path
+) -> None:
+    spec = evaluate_spec("autoattack", QUICK_AUTOATTACK)
+    kept = {key: spec[key] for key in ("experiment", "model", "threat", "seed")}
+    config = json.dumps(kept | {"eval_dataset": spec["dataset"]})  # JSON is YAML
+    (tmp_path / "config.yaml").write_text(config)
+    shutil.copy(weights, tmp_path / "weights.safetensors")
+    few = ("--images", 8, "--iterations", 3, "--queries", 10)
+    done = bench("--training", tmp_path, "--dataset", colours, *few)
+    assert done.returncode == 0, done.stderr
+    header, *attacks, _, total, reference, fast = done.stdout.strip().splitlines()[1:]
+    assert header.split() == ["attack", *(w for e in ENGINES for w in (e, "left"))]
+    assert [line.split()[0] for line in attacks] == ["apgd-ce", "apgd-t", "fab-t", "square"]
+    assert len(total.split()) == 7
+    for line, engine in ((reference, "reference"), (fast, "fast")):
+        assert line.startswith(f"{engine}: ")
+        assert f"0 only {engine}" in line
+
+
+def test_the_benchmark_says_what_it_needs(tmp_path: Path) -> None:
+    done = bench("--training", tmp_path)
+    assert done.returncode == 2
+    assert "--training" in done.stderr
+    assert "make demo" in done.stderr

@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from pyautoattack.autopgd_base import APGDAttack, APGDAttack_targeted
 from torch import Tensor
 
+from robustvit.attacks._watching import Counted
 from robustvit.attacks.support.random import fold, normal, uniform
 
 LIBRARY_NORMS = {"linf": "Linf", "l2": "L2"}
@@ -60,9 +61,9 @@ class SeededAPGD(APGDAttack):
         restarts: int = 1,
         iterations: int = 100,
     ) -> None:
-        self.kind = loss
+        self.kind, self.counted = loss, Counted(predict)
         super().__init__(
-            predict, eps=epsilon, norm=LIBRARY_NORMS[norm], seed=0, logger=LOGGER,
+            self.counted, eps=epsilon, norm=LIBRARY_NORMS[norm], seed=0, logger=LOGGER,
             loss="dlr" if loss == "margin" else loss, n_restarts=restarts, n_iter=iterations,
         )  # fmt: skip
 
@@ -83,8 +84,9 @@ class SeededTargetedAPGD(APGDAttack_targeted):
     def __init__(
         self, predict: Predict, *, epsilon: float, norm: str, targets: int, iterations: int = 100
     ) -> None:
+        self.counted = Counted(predict)
         super().__init__(
-            predict, eps=epsilon, norm=LIBRARY_NORMS[norm], seed=0, logger=LOGGER,
+            self.counted, eps=epsilon, norm=LIBRARY_NORMS[norm], seed=0, logger=LOGGER,
             n_restarts=1, n_iter=iterations, n_target_classes=targets,
         )  # fmt: skip
         self.all_targets = self.chosen = torch.empty(0, dtype=torch.int64)
@@ -114,9 +116,12 @@ def run_rounds(
     seeds: Tensor,
     rounds: Iterator[int] | range,
 ) -> Tensor:
-    """Attack in rounds (restarts or targets), each one only what all earlier ones left standing."""
+    """Attack in rounds (restarts or targets), each one only what all earlier ones left standing.
+
+    Every example of a round takes part in all calls of the model: `attack.passes`, int64 [B].
+    """
     attack.init_hyperparam(images)
-    adversarial = images.clone()
+    adversarial, attack.passes = images.clone(), torch.zeros_like(labels)
     standing = torch.ones(len(images), dtype=torch.bool, device=images.device)
     norm = "linf" if attack.norm == "Linf" else "l2"
     for number in rounds:
@@ -124,7 +129,9 @@ def run_rounds(
         if chosen.numel() == 0:
             break
         start = random_start(images[chosen], fold(seeds[chosen], number), attack.eps, norm)
+        before = attack.counted.calls
         found = attack.attack_single_run(images[chosen], labels[chosen], x_init=start)
+        attack.passes[chosen] += attack.counted.calls - before
         broken = found[1] == 0
         adversarial[chosen[broken]] = found[3][broken]
         standing[chosen[broken]] = False

@@ -18,7 +18,13 @@ from robustvit.attacks.support.random import fold
 
 
 class Attack(Protocol):
-    """A component attack, ready to run."""
+    """A component attack, ready to run.
+
+    Attributes:
+        passes: int64 [B] after `attack`, forward passes that each example took.
+    """
+
+    passes: Tensor
 
     def attack(self, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
         """Return adversarial examples; the clean image where none was found."""
@@ -113,7 +119,7 @@ def _run(
     batch_size: int,
 ) -> AttackOutcome:
     started = time.perf_counter()
-    adversarial = images.clone()
+    adversarial, queries = images.clone(), torch.zeros_like(labels)
     places = standing.nonzero().flatten()
     # An empty tensor splits into one empty batch, which many models refuse.
     batches = places.split(batch_size) if epsilon > 0 and len(places) else ()
@@ -121,9 +127,9 @@ def _run(
     for chosen in batches:
         attack = component.build(watch)
         found = attack.attack(images[chosen], labels[chosen], own[chosen])
-        adversarial[chosen] = found.detach().to(images.dtype)
+        adversarial[chosen], queries[chosen] = found.detach().to(images.dtype), attack.passes
     _synchronise(images)
-    return AttackOutcome(adversarial, standing, time.perf_counter() - started)
+    return AttackOutcome(adversarial, standing, time.perf_counter() - started, queries)
 
 
 def _synchronise(tensor: Tensor) -> None:

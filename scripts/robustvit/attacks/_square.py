@@ -41,27 +41,41 @@ class SeededSquare:
 
     @torch.no_grad()
     def attack(self, images: Tensor, labels: Tensor, seeds: Tensor) -> Tensor:
-        """Return the point of smallest margin found for each image [B, 3, H, W]."""
-        start, step = (
-            (self._start_linf, self._step_linf)
-            if self.norm == "linf"
-            else (self._start_l2, self._step_l2)
-        )
-        best = start(images, fold(seeds, -1))
+        """Return the point of smallest margin found for each image [B, 3, H, W].
+
+        How many passes an example took is in `passes`, int64 [B], afterwards.
+        """
+        best, self.passes = self.start(images, seeds), torch.ones_like(labels)
         smallest = margin(self.predict(best), labels)
         for query in range(self.queries):
             chosen = (smallest > 0).nonzero().flatten()
             if chosen.numel() == 0:
                 break
-            side = self._side(query, images)
-            candidate = step(images[chosen], best[chosen], fold(seeds[chosen], query), side)
+            draw = self.draw(fold(seeds[chosen], query), images.shape[1])
+            candidate = self.propose(images[chosen], best[chosen], draw, self.side(query, images))
             found = margin(self.predict(candidate), labels[chosen])
+            self.passes[chosen] += 1
             better = (found < smallest[chosen]) | (found <= 0)
             best[chosen[better]] = candidate[better]
             smallest[chosen[better]] = found[better]
         return best
 
-    def _side(self, query: int, images: Tensor) -> int:
+    def start(self, images: Tensor, seeds: Tensor) -> Tensor:
+        """Return the first points [B, C, H, W]; seeds int64 [B]."""
+        own = fold(seeds, -1)
+        return self._start_linf(images, own) if self.norm == "linf" else self._start_l2(images, own)
+
+    def draw(self, seeds: Tensor, channels: int) -> Tensor:
+        """Return what one query of each example draws, float32 [B, D]; seeds are the query's."""
+        return uniform(seeds, ((2 if self.norm == "linf" else 5) + channels,))
+
+    def propose(self, images: Tensor, best: Tensor, draw: Tensor, side: int) -> Tensor:
+        """Return the points to be queried next, [B, C, H, W], with squares of `side` pixels."""
+        step = self._step_linf if self.norm == "linf" else self._step_l2
+        return step(images, best, draw, side)
+
+    def side(self, query: int, images: Tensor) -> int:
+        """Side of the squares of a query in pixels."""
         height, width = images.shape[-2:]
         side = round(math.sqrt(self._library.p_selection(query) * height * width))
         if self.norm == "linf":
@@ -72,8 +86,7 @@ class SeededSquare:
         stripes = _signs(uniform(seeds, (images.shape[1], 1, images.shape[3])))
         return (images + self.epsilon * stripes).clamp(0.0, 1.0)
 
-    def _step_linf(self, images: Tensor, best: Tensor, seeds: Tensor, side: int) -> Tensor:
-        draw = uniform(seeds, (2 + images.shape[1],))
+    def _step_linf(self, images: Tensor, best: Tensor, draw: Tensor, side: int) -> Tensor:
         window = _window(draw[:, :2], side, images)
         change = 2.0 * self.epsilon * _signs(draw[:, 2:])[:, :, None, None]
         return Ball(images, self.epsilon, "linf").project(best + window * change)
@@ -92,10 +105,9 @@ class SeededSquare:
                 delta[:, :, top : top + side, left : left + side] += tile
         return (images + self.epsilon * delta / _norm(delta, (1, 2, 3))).clamp(0.0, 1.0)
 
-    def _step_l2(self, images: Tensor, best: Tensor, seeds: Tensor, side: int) -> Tensor:
+    def _step_l2(self, images: Tensor, best: Tensor, draw: Tensor, side: int) -> Tensor:
         """Move the perturbation's energy from a second window into a pattern in the first."""
         channels, delta = images.shape[1], best - images
-        draw = uniform(seeds, (5 + channels,))
         first = _window(draw[:, :2], side, images)
         second = _window(draw[:, 2:4], side, images)
         place = _places(draw[:, :2], side, images)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from torch import Tensor, nn
 
 from robustvit.attacks._forward import forward
@@ -54,3 +56,19 @@ class Watch:
         if fraction - self._shown >= 0.01 or fraction >= 1.0 > self._shown:
             self._shown = fraction
             self.report(fraction, self.note)
+
+
+class Counted:
+    """A callable that knows how often it was called.
+
+    Args:
+        predict: maps pixels to logits.
+    """
+
+    def __init__(self, predict: Callable[[Tensor], Tensor]) -> None:
+        self.predict, self.calls = predict, 0
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """Return the logits [B, K] of images [B, 3, H, W]."""
+        self.calls += 1
+        return self.predict(images)

@@ -6,9 +6,12 @@ from torch import Tensor, nn
 
 from robustvit.attacks._apgd import SeededAPGD
 from robustvit.attacks._ensemble import Component, run_ensemble
+from robustvit.attacks.fast import standard
+from robustvit.attacks.fast.ensemble import run_parts
+from robustvit.attacks.support.engines import REFERENCE, is_fast
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 
-DEFAULTS = {"restarts": 5, "iterations": 100}
+DEFAULTS = {"restarts": 5, "iterations": 100, "engine": REFERENCE}
 
 
 def run(
@@ -28,16 +31,22 @@ def run(
     """Evaluate with APGD-CE; a restart attacks what the earlier ones left standing.
 
     Args:
-        options: {"restarts": 5, "iterations": 100}, pyautoattack's "custom" defaults.
+        options: {"restarts": 5, "iterations": 100}, pyautoattack's "custom" defaults, and
+            {"engine": "reference"} or "fast", see `robustvit.attacks.autoattack`.
+
+    Raises:
+        UserError: for an unknown engine.
     """
     settings = {**DEFAULTS, **options}
+    name, steps = f"apgd-ce-{settings['restarts']}", settings["iterations"] + 1
+    common = {"epsilon": epsilon, "seeds": seeds, "batch_size": batch_size}
+    common |= {"report": report, "checkpoint": checkpoint}
+    if is_fast(settings.pop("engine")):
+        parts = [standard.apgd_ce(name, epsilon, norm, settings, batch_size)]
+        return run_parts(parts, model, images, labels, **common)
 
     def build(predict: object) -> SeededAPGD:
         return SeededAPGD(predict, epsilon=epsilon, norm=norm, **settings)
 
-    calls = settings["restarts"] * (settings["iterations"] + 1)
-    component = Component(f"apgd-ce-{settings['restarts']}", 0, build, calls, cost=3.0)
-    return run_ensemble(
-        [component], model, images, labels, epsilon=epsilon, seeds=seeds, batch_size=batch_size,
-        report=report, checkpoint=checkpoint,
-    )  # fmt: skip
+    component = Component(name, 0, build, settings["restarts"] * steps, cost=3.0)
+    return run_ensemble([component], model, images, labels, **common)

@@ -8,6 +8,9 @@ With few classes the targeted DLR loss of APGD-T is not defined (it needs the fo
 logits). Three classes get the untargeted DLR loss in its place; two classes the difference of the
 two logits, which is what DLR becomes without its scaling and, unlike the cross-entropy, has a
 gradient that does not vanish when the model is confident.
+
+Two engines do the same work: "reference" runs pyautoattack's code, "fast" its own (see
+`robustvit.attacks.fast.ensemble`). Both draw the same random numbers.
 """
 
 from __future__ import annotations
@@ -20,10 +23,19 @@ from robustvit.attacks._apgd import SeededAPGD, SeededTargetedAPGD
 from robustvit.attacks._ensemble import Component, run_ensemble
 from robustvit.attacks._fab import TargetedFAB
 from robustvit.attacks._square import SeededSquare
+from robustvit.attacks.fast.ensemble import run_parts
+from robustvit.attacks.fast.standard import standard
+from robustvit.attacks.support.engines import REFERENCE, is_fast
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.core.errors import UserError
 
-DEFAULTS = {"iterations": 100, "queries": 5000, "targets": 9, "restarts": 1}
+DEFAULTS = {
+    "iterations": 100,
+    "queries": 5000,
+    "targets": 9,
+    "restarts": 1,
+    "engine": REFERENCE,
+}
 
 
 def components(num_classes: int, epsilon: float, norm: str, options: dict) -> list[Component]:
@@ -36,11 +48,7 @@ def components(num_classes: int, epsilon: float, norm: str, options: dict) -> li
     Raises:
         UserError: for fewer than two classes.
     """
-    if num_classes < 2:
-        raise UserError(
-            f"num_classes: {num_classes}, but an attack has to find another class; expected 2 "
-            "or more"
-        )
+    require_classes(num_classes)
     settings = {**DEFAULTS, **options}
     iterations, targets = settings["iterations"], min(settings["targets"], num_classes - 1)
     ball = {"epsilon": epsilon, "norm": norm}
@@ -82,8 +90,29 @@ def run(
     report: Report,
     checkpoint: Checkpoint | None = None,
 ) -> dict[str, AttackOutcome]:
-    """Evaluate with standard AutoAttack; one outcome per component, in order."""
-    return run_ensemble(
-        components(num_classes, epsilon, norm, options), model, images, labels, epsilon=epsilon,
-        seeds=seeds, batch_size=batch_size, report=report, checkpoint=checkpoint,
+    """Evaluate with standard AutoAttack; one outcome per component, in order.
+
+    Args:
+        options: as for `components`, and {"engine": "reference"} or "fast".
+
+    Raises:
+        UserError: for fewer than two classes or an unknown engine.
+    """
+    require_classes(num_classes)
+    settings = {**DEFAULTS, **options}
+    runner, parts = run_ensemble, components(num_classes, epsilon, norm, options)
+    if is_fast(settings["engine"]):
+        runner, parts = run_parts, standard(num_classes, epsilon, norm, settings, batch_size)
+    return runner(
+        parts, model, images, labels, epsilon=epsilon, seeds=seeds, batch_size=batch_size,
+        report=report, checkpoint=checkpoint,
     )  # fmt: skip
+
+
+def require_classes(num_classes: int) -> None:
+    """Stop unless there is another class to be taken for."""
+    if num_classes < 2:
+        raise UserError(
+            f"num_classes: {num_classes}, but an attack has to find another class; expected 2 "
+            "or more"
+        )

@@ -21,11 +21,12 @@ class Waiting:
 
     Attributes:
         step: seconds that a step took.
-        median, longest: seconds that a step waited for its batch, the first few left out.
+        least, median, longest: seconds that a step waited for its batch, the first few left out.
         share: of the whole time.
     """
 
     step: float
+    least: float
     median: float
     longest: float
     share: float
@@ -56,4 +57,4 @@ def waiting(
         time.sleep(step)
     late = waited[skip:]
     share = sum(late) / (sum(late) + step * len(late))
-    return Waiting(step, statistics.median(late), max(late), share)
+    return Waiting(step, min(late), statistics.median(late), max(late), share)

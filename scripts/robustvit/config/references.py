@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from robustvit.config.attack_options import check_attack_options
 from robustvit.config.outside import check_checkpoint, check_model
 from robustvit.config.recipes import check_plugin, check_recipe
 from robustvit.core.errors import UserError, unknown_name
@@ -36,8 +37,11 @@ def check_references(config: Mapping) -> None:
     check_plugins(config)
     for name, entry in config["protocols"].items():
         _check_shards(config, f"protocols.{name}.shards", entry.get("shards"))
+        check_attack_options(f"protocols.{name}", entry.get("attack"), entry.get("options"))
     for name, entry in config["semantics"].items():
         _check_semantics(config, f"semantics.{name}", entry)
+        options = entry.get("options")
+        check_attack_options(f"semantics.{name}", entry.get("attack", "pgd"), options)
     for name, entry in config["gradients"].items():
         _known_all(config, "experiments", entry["experiments"], f"gradients.{name}.experiments")
     for name, entry in config["tables"].items():

@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from robustvit.core.errors import UserError
 
+ANALYSIS_BATCH = 64
 HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 
 
@@ -242,8 +243,14 @@ def perturb_spec(config: Mapping, name: str, generator: str, stand_in: Mapping[s
         "model": model_spec(config, generator),
         "sign": entry.get("sign", "minus"),
         "seed": config["seed"],
-        "batch_size": config["compute"]["batch_size"],
+        "batch_size": analysis_batch_size(config),
     }
+
+
+def analysis_batch_size(config: Mapping) -> int:
+    """Images per batch of an analysis, whose last bits depend on it: "auto" is a fixed number."""
+    size = config["compute"]["batch_size"]
+    return ANALYSIS_BATCH if size == "auto" else size
 
 
 def classify_spec(config: Mapping, name: str, generator: str, classifier: str) -> dict:
@@ -255,7 +262,7 @@ def classify_spec(config: Mapping, name: str, generator: str, classifier: str) -
         "model": model_spec(config, classifier),
         "num_classes": config["datasets"][config["semantics"][name]["dataset"]]["num_classes"],
         "seed": config["seed"],
-        "batch_size": config["compute"]["batch_size"],
+        "batch_size": analysis_batch_size(config),
     }
 
 

@@ -22,11 +22,26 @@ def available(package: str) -> list[str]:
 @cache  # a plan asks for every experiment
 def defines(package: str, name: str, function: str) -> bool:
     """Whether the plug-in `name` has a function of that name, found without importing it."""
+    return any(
+        isinstance(part, ast.FunctionDef) and part.name == function
+        for part in _statements(package, name)
+    )
+
+
+@cache
+def option_names(package: str, name: str) -> tuple[str, ...] | None:
+    """The keys of the plug-in's `DEFAULTS`, found without importing it; None if it has none."""
+    for part in _statements(package, name):
+        targets = part.targets if isinstance(part, ast.Assign) else []
+        if [getattr(target, "id", None) for target in targets] == ["DEFAULTS"]:
+            return tuple(key.value for key in part.value.keys)
+    return None
+
+
+def _statements(package: str, name: str) -> list[ast.stmt]:
     places = (Path(folder, f"{name}.py") for folder in importlib.import_module(package).__path__)
     text = next(place.read_text(encoding="utf-8") for place in places if place.is_file())
-    return any(
-        isinstance(part, ast.FunctionDef) and part.name == function for part in ast.parse(text).body
-    )
+    return ast.parse(text).body
 
 
 def load(package: str, name: str) -> ModuleType:

@@ -45,13 +45,15 @@ def _mix_(value: Tensor) -> Tensor:
     return value.bitwise_xor_(_shift(value, 31))
 
 
-def fold(seeds: Tensor, purpose: int) -> Tensor:
+def fold(seeds: Tensor, purpose: int | Tensor) -> Tensor:
     """Derive an independent seed per example for `purpose` (a restart, a component attack, …).
 
     Args:
         seeds: int64 [B].
-        purpose: any integer in (-2**63, 2**63).
+        purpose: any integer in (-2**63, 2**63), or one for each seed, int64 [B].
     """
+    if isinstance(purpose, Tensor):
+        return _mix_(_mix_(seeds ^ _FOLD).add_(purpose * _FOLD))
     return _mix_(_mix_(seeds ^ _FOLD).add_(_signed(purpose * _FOLD % (1 << 64))))
 
 

@@ -20,12 +20,13 @@ from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.progress import Progress
 from robustvit.evaluation import checks
 from robustvit.evaluation.adversarial import add_images, choose_images, round_to_8_bits
+from robustvit.evaluation.batch_size import choose_batch_size
 from robustvit.evaluation.inspection import inspect_gradients, inspect_model
 from robustvit.evaluation.partial import PartialOutcomes, partial_key
 from robustvit.evaluation.rows import AttackRows, make_table
 from robustvit.evaluation.shards import Shard, load_model, load_shard, predict
-from robustvit.evaluation.stable import StableRows
 from robustvit.models.entry_points import model_plugins
+from robustvit.models.stable import StableRows
 from robustvit.training.devices import Device
 
 ATTACKS = "robustvit.attacks"
@@ -42,7 +43,8 @@ def evaluate_shard(
     """Evaluate the shard that `spec` names.
 
     Args:
-        spec: EVALUATE; without an attack only clean predictions are made.
+        spec: EVALUATE; without an attack only clean predictions are made. Its "batch_size" may be
+            "auto".
         manifest: manifest.json of the data set.
         weights: weights of the model.
         device: where to compute.
@@ -57,7 +59,9 @@ def evaluate_shard(
     """
     started = time.perf_counter()
     shard = load_shard(spec, manifest, device)
-    model = StableRows(load_model(spec["model"], weights, device), shard.images.shape[1:])
+    inner, shape = load_model(spec["model"], weights, device), tuple(shard.images.shape[1:])
+    size = choose_batch_size(spec["batch_size"], inner, shape, device)
+    spec, model = {**spec, "batch_size": size}, StableRows(inner, shape)
     logits = predict(model, shard.images, spec["batch_size"])
     found = _inspect(model, shard, logits, spec, weights)
     partial = _open_partial(spec, manifest, weights, device, work_dir)
@@ -194,9 +198,18 @@ def _metadata(
         "total": shard.total,
         "checks": found,
         "attack_seconds": seconds,
+        "engine": _engine(spec["attack"]),
         "seconds": total,
         "provenance": provenance.collect(seed=spec["seed"], device=device.name, seconds=total),
     }
+
+
+def _engine(attack: dict | None) -> str | None:
+    """Which code ran the attack, for attacks that have a choice."""
+    if not attack:
+        return None
+    defaults = getattr(load_attack(attack["name"]), "DEFAULTS", {})
+    return {**defaults, **attack["options"]}.get("engine")
 
 
 def _numpy(tensor: Tensor) -> np.ndarray:

@@ -106,6 +106,7 @@ def summarise(spec: dict, rows: pa.Table, found: Sequence[dict]) -> dict:
         "epsilon_255": threat.get("epsilon_255"),
         "norm": threat.get("norm"),
         "attack": spec["attack"],
+        "engine": found[0].get("engine"),
         "seed": spec["seed"],
         "num_examples": len(examples),
         "clean_top1": proportion(_count(examples["clean_correct"]), len(examples)),

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from robustvit.reporting.abstract import STRONGEST, label_of
 from robustvit.reporting.formatting import count, sentence_list, setting, threat_text
 from robustvit.reporting.protocols import (
+    ENGINES,
     SIGNS,
     attack_name,
     component_labels,
@@ -134,10 +135,11 @@ def _protocol(spec: dict, summary: dict, name: str, entry: dict) -> dict:
     attack, options = entry.get("attack"), entry.get("options") or {}
     words = numbers(attack, options)
     description = [entry.get("description"), words and f"{words[0].upper()}{words[1:]}."]
+    description += [*_components(spec, records), *_engines(records)]
     classes = max((_classes(record) for record in records), default=10)
     return {
         "label": label_of(spec["protocols"], name),
-        "description": [part for part in (*description, *_components(spec, records)) if part],
+        "description": [part for part in description if part],
         "weaker": weaknesses(attack, options, classes),
         "scope": _scope(spec, summary, records) or ["not run"],
     }
@@ -158,6 +160,13 @@ def _components(spec: dict, records: list[dict]) -> Iterator[str]:
         labels = [f"“{label_of(spec.get('datasets') or {}, dataset)}”" for dataset in datasets]
         on = f" on {sentence_list(labels)}" if len(groups) > 1 else ""
         yield f"Ran{on}: {', '.join(component_labels(list(names)))}."
+
+
+def _engines(records: list[dict]) -> Iterator[str]:
+    """Whose code the attacks were."""
+    engines = sorted({record["engine"] for record in records if record.get("engine")})
+    if engines:
+        yield f"Computed by {sentence_list(ENGINES.get(name, name) for name in engines)}."
 
 
 def _scope(spec: dict, summary: dict, records: list[dict]) -> list[str]:

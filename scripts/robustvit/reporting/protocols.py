@@ -7,8 +7,14 @@ from robustvit.reporting.formatting import count, flatten
 # What an attack does with an option that is not set: `DEFAULTS` of robustvit.attacks.<name>, which
 # is not imported since it would load torch. A test holds the two together.
 STANDARD = {
-    "autoattack": {"iterations": 100, "queries": 5000, "targets": 9, "restarts": 1},
-    "apgd_ce": {"iterations": 100, "restarts": 5},
+    "autoattack": {
+        "iterations": 100,
+        "queries": 5000,
+        "targets": 9,
+        "restarts": 1,
+        "engine": "reference",
+    },
+    "apgd_ce": {"iterations": 100, "restarts": 5, "engine": "reference"},
     "pgd": {"steps": 10, "step_factor": 1.5, "restarts": 1, "step_size_255": None},
     "pgd_targeted": {"steps": 20, "step_factor": 1.5, "targets": 9, "step_size_255": None},
     "fgsm": {"step_factor": 1.5},
@@ -28,6 +34,10 @@ NAMES = {
     "fgsm": "FGSM",
     "apgd_ce": "APGD-CE",
     "autoattack": "AutoAttack",
+}
+ENGINES = {
+    "reference": "pyautoattack's code (engine “reference”)",
+    "fast": "this project's own code of the same attacks (engine “fast”)",
 }
 SIGNS = {"minus": "x − x′", "plus": "x′ − x"}
 

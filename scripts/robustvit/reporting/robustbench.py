@@ -72,6 +72,8 @@ def _notes(spec: dict, evaluation: dict) -> Iterator[str]:
     weaker = weaknesses(attack["name"], attack["options"], classes)
     if weaker:
         yield f"Weaker than standard AutoAttack: {', '.join(weaker)}."
+    if evaluation.get("engine") == "fast":
+        yield "AutoAttack by another implementation than the library's (engine: fast)."
     failed = [check["name"] for check in evaluation["checks"] if not check["passed"]]
     if failed:
         yield f"Checks that did not pass: {', '.join(failed)}."

@@ -15,7 +15,7 @@ from robustvit.reporting.stages import collect_stages
 
 METRICS = ("clean_top1", "robust_top1")
 KEPT = (
-    *("dataset", "split", "stand_in", "chance", "threat", "attack", "attacks", "seed"),
+    *("dataset", "split", "stand_in", "chance", "threat", "attack", "engine", "attacks", "seed"),
     *("seconds",),
 )
 

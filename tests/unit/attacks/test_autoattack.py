@@ -14,11 +14,16 @@ from robustvit.attacks.support.outcome import AttackOutcome, ignore_report
 from robustvit.core.errors import UserError
 
 QUICK = {"iterations": 15, "queries": 150}
+ENGINES = pytest.mark.parametrize("engine", ["reference", "fast"])
 
 
-def run(model, images, labels, num_classes=4, epsilon=0.02, norm="linf", module=autoattack, **more):
+def run(
+    model, images, labels, num_classes=4, epsilon=0.02, norm="linf", module=autoattack,
+    engine="reference", **more,
+):  # fmt: skip
     settings = {"seeds": torch.arange(len(images)), "options": QUICK, "batch_size": 64}
     settings |= {"report": ignore_report} | more
+    settings["options"] = settings["options"] | {"engine": engine}
     return module.run(
         model, images, labels, epsilon=epsilon, norm=norm, num_classes=num_classes, **settings
     )
@@ -47,10 +52,11 @@ def easy_and_hard(num_classes: int, norm: str, epsilon: float, count: int = 24):
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
 @pytest.mark.parametrize("num_classes", [2, 3, 4, 7])
-def test_verdicts_of_a_linear_model_are_exact(num_classes: int, norm: str) -> None:
+@ENGINES
+def test_verdicts_of_a_linear_model_are_exact(engine: str, num_classes: int, norm: str) -> None:
     model, images, labels, reach = easy_and_hard(num_classes, norm, 0)
     epsilon = float(reach.median()) * 1.001
-    outcomes = run(model, images, labels, num_classes, epsilon, norm)
+    outcomes = run(model, images, labels, num_classes, epsilon, norm, engine=engine)
     clear = (reach - epsilon).abs() > 0.02 * epsilon
     assert torch.equal(broken(model, outcomes, labels)[clear], (reach < epsilon)[clear])
     assert outcomes["apgd-ce"].ran.all()
@@ -98,33 +104,59 @@ def test_examples_do_not_depend_on_their_batch(norm: str) -> None:
         torch.testing.assert_close(outcome.adversarial, small[name].adversarial, rtol=0, atol=1e-5)
 
 
-def test_leaves_no_trace() -> None:
+def test_the_reference_counts_every_pass_of_an_example() -> None:
+    """Who withstands an attack takes part in all of it, who is broken in the rounds up to then."""
+    model, images, labels, reach = easy_and_hard(4, "linf", 0)
+    epsilon, calls = float(reach.median()) * 1.001, [0]
+    handle = model.register_forward_hook(lambda m, x, y: calls.__setitem__(0, calls[0] + len(x[0])))
+    options = {"iterations": 5, "queries": 30}
+    outcomes = run(model, images, labels, epsilon=epsilon, options=options)
+    handle.remove()
+    stands = reach > 1.05 * epsilon
+    whole = {"apgd-ce": 6, "apgd-t": 3 * 6, "fab-t": 3 * (2 + 2 * 5 + 1), "square": 31}
+    for name, outcome in outcomes.items():
+        assert (outcome.queries[stands] == whole[name]).all(), name
+        assert (outcome.queries[~outcome.ran] == 0).all(), name
+        assert (outcome.queries <= whole[name]).all(), name
+    counted = sum(int(outcome.queries.sum()) for outcome in outcomes.values())
+    # Besides: who stands at first and after every attack, and APGD-T's look for its targets.
+    looks = 5 * len(images) + int(outcomes["apgd-t"].ran.sum())
+    assert counted + looks == calls[0]
+
+
+@ENGINES
+def test_leaves_no_trace(engine: str) -> None:
     model, images = convolutional(), torch.rand(6, 3, 8, 8)
     labels = torch.arange(6) % 4
     state = {name: value.clone() for name, value in model.state_dict().items()}
     random = torch.get_rng_state()
-    run(model, images, labels, options={"iterations": 3, "queries": 5})
+    run(model, images, labels, options={"iterations": 3, "queries": 5}, engine=engine)
     assert torch.equal(random, torch.get_rng_state())
     assert all(module.training for module in model.modules())
     assert all(p.requires_grad and p.grad is None for p in model.parameters())
     assert all(torch.equal(state[name], value) for name, value in model.state_dict().items())
 
 
-def test_zero_epsilon_changes_nothing() -> None:
+@ENGINES
+def test_zero_epsilon_changes_nothing(engine: str) -> None:
     model, images = Linear(4), middle_images(5)
-    for outcome in run(model, images, model(images).argmax(1), epsilon=0.0).values():
+    labels = model(images).argmax(1)
+    for outcome in run(model, images, labels, epsilon=0.0, engine=engine).values():
         assert torch.equal(outcome.adversarial, images)
         assert outcome.ran.all()
 
 
-def test_channels_last_images_are_attacked() -> None:
+@ENGINES
+def test_channels_last_images_are_attacked(engine: str) -> None:
     """pyautoattack itself stops with an error for them."""
     model, images = Linear(4), middle_images(5).to(memory_format=torch.channels_last)
-    outcomes = run(model, images, model(images).argmax(1), options={"iterations": 2, "queries": 2})
+    few, labels = {"iterations": 2, "queries": 2}, model(images).argmax(1)
+    outcomes = run(model, images, labels, options=few, engine=engine)
     assert len(outcomes) == 4
 
 
-def test_finished_components_are_not_run_again() -> None:
+@ENGINES
+def test_finished_components_are_not_run_again(engine: str) -> None:
     model, images = Linear(4), middle_images(6)
     labels = model(images).argmax(1)
 
@@ -140,19 +172,21 @@ def test_finished_components_are_not_run_again() -> None:
             self.kept[name] = outcome
 
     memory = Memory()
-    first = run(model, images, labels, checkpoint=memory)
+    first = run(model, images, labels, checkpoint=memory, engine=engine)
     del memory.kept["square"]
     memory.saved.clear()
-    second = run(model, images, labels, checkpoint=memory)
+    second = run(model, images, labels, checkpoint=memory, engine=engine)
     assert memory.saved == ["square"]
     for name in first:
         assert torch.equal(first[name].adversarial, second[name].adversarial)
 
 
-def test_progress_goes_from_nothing_to_all() -> None:
+@ENGINES
+def test_progress_goes_from_nothing_to_all(engine: str) -> None:
     seen = []
     model, images = Linear(4), middle_images(6)
-    run(model, images, model(images).argmax(1), report=lambda f, note: seen.append(f))
+    labels = model(images).argmax(1)
+    run(model, images, labels, report=lambda f, note: seen.append(f), engine=engine)
     assert seen == sorted(seen)
     assert seen[-1] == 1.0
     assert all(0 <= fraction <= 1 for fraction in seen)
@@ -223,7 +257,8 @@ def test_square_is_the_librarys(monkeypatch) -> None:
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])
-def test_verdicts_agree_with_the_librarys_autoattack(norm: str) -> None:
+@ENGINES
+def test_verdicts_agree_with_the_librarys_autoattack(engine: str, norm: str) -> None:
     model, images, labels, reach = easy_and_hard(6, norm, 0)
     epsilon = float(reach.median()) * 1.001
     library = AutoAttack(model, norm=_apgd.LIBRARY_NORMS[norm], eps=epsilon, seed=0)
@@ -232,17 +267,18 @@ def test_verdicts_agree_with_the_librarys_autoattack(norm: str) -> None:
         part.n_iter = 15
     library.square.n_queries = 150
     theirs = library.run_standard_evaluation(images, labels, batch_size=64)[0]
-    ours = broken(model, run(model, images, labels, 6, epsilon, norm), labels)
+    ours = broken(model, run(model, images, labels, 6, epsilon, norm, engine=engine), labels)
     clear = (reach - epsilon).abs() > 0.02 * epsilon
     assert torch.equal(ours[clear], (model(theirs).argmax(1) != labels)[clear])
 
 
-def test_apgd_ce_with_restarts_is_at_least_as_strong_as_one_start() -> None:
+@ENGINES
+def test_apgd_ce_with_restarts_is_at_least_as_strong_as_one_start(engine: str) -> None:
     model, images = convolutional().eval(), torch.rand(20, 3, 8, 8)
     labels = model(images).argmax(1)
     results = {
         restarts: run(
-            model, images, labels, epsilon=0.004, module=apgd_ce,
+            model, images, labels, epsilon=0.004, module=apgd_ce, engine=engine,
             options={"restarts": restarts, "iterations": 5},
         )
         for restarts in (1, 5)

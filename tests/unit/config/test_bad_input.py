@@ -64,6 +64,21 @@ CASES = {
         {"loss": {"name": "trade"}},
         ["experiments.demo_light.overrides.loss", '"trades"'],
     ),
+    "misspelt option of an attack": (
+        "protocols/autoattack/options",
+        {"iteration": 5},
+        ["protocols.autoattack.options", 'Did you mean "iterations"?'],
+    ),
+    "unknown engine": (
+        "protocols/autoattack/options",
+        {"engine": "faster"},
+        ["protocols.autoattack.options.engine", 'Did you mean "fast"?'],
+    ),
+    "misspelt option of an analysis": (
+        "semantics/demo_semantics/options",
+        {"step": 5},
+        ["semantics.demo_semantics.options", 'Did you mean "steps"?'],
+    ),
     "misspelt monitoring": (
         "monitoring/tensorbord",
         True,

@@ -17,6 +17,7 @@ from robustvit.evaluation.rows import write_rows
 
 PARTITIONS = [(1, 16), (3, 50), (8, 16)]
 TWO = [(1, 16), (4, 50)]
+FAST_AUTOATTACK = {**QUICK_AUTOATTACK, "options": QUICK_AUTOATTACK["options"] | {"engine": "fast"}}
 ATTACKS = {
     "clean": (None, None),
     "fgsm": ({"name": "fgsm", "options": {}}, "linf"),
@@ -24,6 +25,8 @@ ATTACKS = {
     "apgd-ce-2": ({"name": "apgd_ce", "options": {"restarts": 2, "iterations": 3}}, "linf"),
     "autoattack": (QUICK_AUTOATTACK, "linf"),
     "autoattack-l2": (QUICK_AUTOATTACK, "l2"),
+    "autoattack-fast": (FAST_AUTOATTACK, "linf"),
+    "autoattack-fast-l2": (FAST_AUTOATTACK, "l2"),
 }
 
 

@@ -107,3 +107,17 @@ def test_the_table_says_what_really_ran(protocol):
     assert "10 steps of size 1.5·ε/10." in [x[0].upper() + x[1:] for x in pgd["description"]]
     assert autoattack["weaker"] == ["5 of 100 iterations"]
     assert "Ran: APGD-CE, APGD-DLR, FAB-T, Square." in autoattack["description"]
+
+
+def test_says_whose_code_attacked(results, published):
+    spec = specs.report_spec()
+    summary = build_summary(spec, results, published)
+    records = [found["autoattack"] for found in summary["evaluations"].values()]
+    for engines, words in (
+        (["fast"], "own code of the same attacks (engine “fast”)."),
+        (["reference", "fast"], "own code of the same attacks (engine “fast”) and pyautoattack"),
+    ):
+        for place, record in enumerate(records):
+            record["engine"] = engines[place % len(engines)]
+        shown = build_display(spec, summary)["protocol"]["protocols"][-1]["description"]
+        assert any(words in " ".join(text.split()) for text in shown), shown

@@ -129,7 +129,7 @@ class FastXcit(Xcit):
         tokens = self.pos_drop(tokens)
         for block in self.blocks:
             tokens = block(tokens, *grid)
-        token = self.cls_token.expand(len(tokens), -1, -1)
+        token = self.cls_token.expand(tokens.shape[0], -1, -1)
         for number, block in enumerate(self.cls_attn_blocks, start=1):
             last = number == len(self.cls_attn_blocks)
             token, tokens = block.split_forward(token, tokens, last)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from robustvit.evaluation.stable import REFERENCE, StableRows
+from robustvit.models.stable import REFERENCE, StableRows
 
 SHAPE = (3, 4, 4)
 USUAL = REFERENCE["cpu"]
