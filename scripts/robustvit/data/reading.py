@@ -5,17 +5,16 @@ A TFDS import costs half a second for each of many short jobs, and its own decod
 
 from __future__ import annotations
 
-import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
-from PIL import Image
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.files import read_json
+from robustvit.data.decoding import EncodedImage, decode_image
 from robustvit.data.index import Names, map_labels, names_file
 from robustvit.data.records import parse_record
 
@@ -83,6 +82,12 @@ class TfdsImages:
             known[missing] = True
         return list(images[np.asarray(indices, np.int64)])
 
+    def undecoded(self, indices: Sequence[int]) -> list[EncodedImage] | list[np.ndarray]:
+        """The same images, decoded only as far as they are used if they are not kept decoded."""
+        if self._open_cache() is not None:
+            return self.images(indices)
+        return [EncodedImage(data) for data in self.encoded(indices)]
+
     def encoded(self, indices: Sequence[int]) -> list[bytes]:
         """The images as they were in the archive (JPEG or PNG), undecoded."""
         return [parse_record(record)[0] for record in self._records(indices)]
@@ -126,12 +131,6 @@ class TfdsImages:
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._forget()
-
-
-def decode_image(data: bytes) -> np.ndarray:
-    """Decode a JPEG or PNG to RGB, uint8 [H, W, 3] (grey, palette and CMYK as Pillow does)."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _check_num_classes(labels: np.ndarray, spec: dict) -> None:
