@@ -11,11 +11,12 @@ import yaml
 
 from robustvit.config.specs import dataset_spec
 from robustvit.core import plugins
+from robustvit.data.archive_building import build_archive
 from robustvit.data.evaluation_images import load_batch
 from robustvit.data.imagenet_labels import choose_synsets, robustbench_files
 from robustvit.data.reading import TfdsImages
 from robustvit.data.source_files import read_source
-from robustvit.data.writing import write_dataset
+from robustvit.data.writing import About
 from robustvit.models.zoo import import_robustbench
 
 pytestmark = pytest.mark.slow
@@ -36,7 +37,8 @@ def manifest(mirror, tmp_path_factory) -> Path:
     options = {**CONFIG["datasets"]["imagenet_rb5k"]["options"], "require_complete": False}
     plan = plugins.load("robustvit.data.builders", "imagenet_files").plan(source, options)
     path = folder / "set" / "manifest.json"
-    write_dataset(plan, path, dataset="imagenet_rb5k", builder="imagenet_files", source=source)
+    about = About("imagenet_rb5k", "imagenet_files", source, options)
+    build_archive(plan, path, about, work_dir=folder / "work")
     return path
 
 
