@@ -146,9 +146,11 @@ class _State:
 
     def clear(self) -> None:
         """Remove it, and what builds with other options or other code have left beside it."""
-        for folder in self.folder.parent.iterdir():
-            locked = folder.with_name(f".{folder.name}.lock").exists() and folder != self.folder
-            if folder.is_dir() and not locked:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in [path for path in self.folder.parent.iterdir() if path.is_dir()]:
+            # A killed build leaves its lock file, but not the lock.
+            lock = folder.with_name(f".{folder.name}.lock")
+            with contextlib.suppress(UserError), hold_lock(lock, str, remove=True):
                 shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -17,6 +17,7 @@ from robustvit.benchmarks.building import measure_build, write_archives
 from robustvit.core.disk import NoSpace
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
+from robustvit.core.locks import hold_lock
 from robustvit.data import archive_building, records, shards
 from robustvit.data.building import DatasetPlan, Example
 from robustvit.data.members import tar_members
@@ -204,6 +205,16 @@ def test_a_second_build_of_the_same_set_is_kept_out(tmp_path, build, monkeypatch
     monkeypatch.setattr(archive_building, "_build_shards", nested)
     with pytest.raises(UserError, match="is already building tiny"):
         build("imagenet_classes", source, OPTIONS)
+
+
+def test_what_killed_builds_left_goes_with_the_next_one(tmp_path, build):
+    work = tmp_path / "work" / "tiny"
+    for name in ("killed", "running"):
+        (work / name).mkdir(parents=True)
+        (work / f".{name}.lock").touch()  # a killed process leaves the file, but not the lock
+    with hold_lock(work / ".running.lock", str):
+        build("imagenet_classes", imagenet_source(tmp_path / "source"), OPTIONS)
+    assert sorted(path.name for path in work.iterdir()) == [".running.lock", "running"]
 
 
 @pytest.mark.parametrize("sizes", [[], [5], [100] * 1000, [0, 10**6, 0, 5, 10**6], [10**5] * 7])
