@@ -10,7 +10,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo plan test bench-train bench-attack lint format lock clean-demo clean-env
+.PHONY: help env demo plan test bench-train bench-attack bench-data bench-data-env lint format lock \
+	clean-demo clean-env
 
 BIN := $(CURDIR)/.venv/bin
 # The environment's programs come first, also for what these programs start.
@@ -48,6 +49,14 @@ bench-train: env  ## time training steps beside the released code's, about eight
 bench-attack: env  ## time AutoAttack's engines beside pyautoattack, on the demo's CIFAR-10 model
 	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_autoattack.py $(BENCH)
 
+bench-data: env  ## time reading of images beside torchvision's and, after bench-data-env, others'
+	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_data.py $(BENCH)
+
+bench-data-env: env  ## install tensorflow, grain and webdataset into .venv-bench-data for bench-data
+	@uv=$$(scripts/bootstrap_env.sh uv) && \
+		"$$uv" venv --quiet --clear --python $(BIN)/python .venv-bench-data && \
+		"$$uv" pip sync --quiet --require-hashes --python .venv-bench-data/bin/python envs/bench-data.txt
+
 lint: env  ## check style and format: ruff, snakefmt, snakemake --lint
 	@echo "== ruff check" && $(BIN)/ruff check .
 	@echo "== ruff format" && $(BIN)/ruff format --check .
@@ -64,4 +73,4 @@ clean-demo:  ## remove what the demo made, keep fetched archives
 	rm -rf results/demo
 
 clean-env:  ## remove the environment and the tools
-	rm -rf .venv .tools
+	rm -rf .venv .venv-bench-data .tools

@@ -10,12 +10,13 @@ from pathlib import Path
 from shlex import quote
 
 # A plan of ten thousands of jobs makes millions of objects and no garbage to speak of; looking
-# through them all again and again costs a fifth of its time.
+# through them all again and again costs an eighth of its time.
 gc.set_threshold(200_000, 50, 100)
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from robustvit.config import inputs, reports, robustbench_export, specs
+from robustvit.config import dataset_check, inputs, reports, robustbench_export, specs
+from robustvit.config.dataset_figures import dataset_figures
 from robustvit.config.report_jobs import shard_count
 from robustvit.config.published_links import check_published
 from robustvit.config.resolve import resolve
@@ -30,6 +31,7 @@ def resolve_or_stop(settings):
     try:
         resolved = resolve(settings)
         check_published(resolved, Published.load(resolved["paths"]["published"]))
+        inputs.stand_in_datasets(resolved)  # may have to ask a bucket, which may refuse
         return resolved
     except UserError as error:
         raise WorkflowError(str(error)) from None
@@ -231,6 +233,16 @@ def figure_files(name):
     return [f"{R}/{path}" for path in inputs.figure_inputs(CONFIG, name, options)]
 
 
-def report_files(kind, suffix):
-    """The tables or figures of the report."""
-    return [f"{R}/{kind}/{name}.{suffix}" for name in CONFIG["report"][kind]]
+def table_results(suffix):
+    """The tables of the report."""
+    return [f"{R}/tables/{name}.{suffix}" for name in CONFIG["report"]["tables"]]
+
+
+def figure_results(suffix):
+    """The figures of the report, those of its data sets among them."""
+    return [f"{R}/figures/{name}.{suffix}" for name in inputs.report_figures(CONFIG)]
+
+
+def figure_category(wildcards):
+    """The part of the HTML report that a figure belongs to."""
+    return "Figures" if wildcards.figure in CONFIG["report"]["figures"] else "Data sets"

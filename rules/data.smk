@@ -2,13 +2,35 @@
 
 Reads: the official archives in a `mirror` folder, or a download, or CIFAR-10 for stand-ins.
 Writes: results/sources/, <run>/stand_ins/, <run>/datasets/.
+
+The finished shards of a build that was killed are in <run>/work/, which is no output: Snakemake
+deletes the outputs of a failed job before it tries again.
 """
 
 
 # Compute nodes of a cluster have no internet.
 localrules:
+    datasets_check,
     fetch_source,
     import_checkpoint,
+
+
+# Asked for by its name alone; prints what it finds and fails if something needed is missing.
+rule datasets_check:
+    input:
+        script="scripts/check_datasets.py",
+        code=code("check_datasets.py"),
+    log:
+        f"{R}/logs/datasets_check.log",
+    conda:
+        "../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=lambda wildcards: pack_spec(specs.to_json(dataset_check.check_spec(CONFIG))),
+    shell:
+        "python {input.script} --spec {params.spec:q} 2>&1 | tee {log:q}"
 
 
 rule fetch_source:
@@ -75,13 +97,17 @@ rule build_dataset:
         dataset=names_regex(CONFIG["datasets"]),
     conda:
         "../envs/conda.yaml"
+    threads: CONFIG["compute"]["threads"]
     resources:
         **cpu_job("build/{dataset}", 600, 4000),
     params:
         spec=spec_of(lambda dataset: specs.build_spec(CONFIG, dataset), "dataset"),
+        work=lambda wildcards: f"{R}/work/datasets/{wildcards.dataset}",
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"
         " --source {input.source:q}"
+        " --work-dir {params.work:q}"
+        " --workers {threads}"
         " --output {output:q}"
         " >{log:q} 2>&1"

@@ -85,7 +85,7 @@ rule make_figure:
         png=report(
             f"{R}/figures/{{figure}}.png",
             caption="../reports/captions/figure.rst",
-            category="Figures",
+            category=figure_category,
             labels={"figure": "{figure}"},
         ),
         data=f"{R}/figures/{{figure}}.json",
@@ -116,8 +116,8 @@ rule write_summary:
     input:
         script="scripts/write_summary.py",
         code=code("write_summary.py"),
-        tables=report_files("tables", "json"),
-        figures=report_files("figures", "json"),
+        tables=table_results("json"),
+        figures=figure_results("json"),
         evaluations=evaluations(inputs.report_experiments(CONFIG)),
         datasets=[manifest(name) for name in inputs.report_datasets(CONFIG)],
         trained=[f"{R}/train/{name}/metrics.csv" for name in inputs.report_trainings(CONFIG)],
@@ -153,7 +153,7 @@ rule render_report:
         script="scripts/render_report.py",
         code=code("render_report.py"),
         summary=f"{R}/summary.json",
-        figures=report_files("figures", "pdf"),
+        figures=figure_results("pdf"),
         template="reports/report.typ",
     output:
         report(

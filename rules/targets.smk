@@ -4,6 +4,7 @@
 rule datasets:
     input:
         [manifest(name) for name in inputs.report_datasets(CONFIG)],
+        [f"{R}/figures/{name}.pdf" for name in dataset_figures(inputs.report_datasets(CONFIG))],
 
 
 rule pretrain:
@@ -60,12 +61,12 @@ rule analyses:
 
 rule figures:
     input:
-        report_files("figures", "pdf"),
+        figure_results("pdf"),
 
 
 rule tables:
     input:
-        report_files("tables", "csv"),
+        table_results("csv"),
 
 
 for table in CONFIG["tables"]:

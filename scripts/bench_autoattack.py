@@ -25,6 +25,7 @@ from robustvit.attacks import autoattack
 from robustvit.attacks.support.outcome import AttackOutcome, ignore_report
 from robustvit.core.cli import run_cli
 from robustvit.core.errors import UserError
+from robustvit.evaluation.batch_size import AUTO, choose_batch_size
 from robustvit.evaluation.shards import load_model, load_shard
 from robustvit.models.factory import build_network, normalized
 from robustvit.models.stable import StableRows
@@ -49,7 +50,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--images", type=int, default=24, help="number of images")
     parser.add_argument("--epsilon-255", type=float, help="default: what it was trained with")
     parser.add_argument("--norm", choices=list(LIBRARY_NORMS), help="default: as in training")
-    parser.add_argument("--batch-size", type=int, default=64, help="images per batch")
+    parser.add_argument("--batch-size", type=int, help="of the engines; default: by the device")
     parser.add_argument(
         "--library-batch-size", type=int, default=250, help="of pyautoattack: its own default"
     )
@@ -189,7 +190,9 @@ def time_engine(engine: str, device: Device, spec: dict, a: argparse.Namespace) 
     own = engine != "pyautoattack" or a.our_model
     model = (load_model if own else plain_model)(spec["model"], weights, device)
     if engine != "pyautoattack":
-        model = StableRows(model, tuple(shard.images.shape[1:]))
+        shape = tuple(shard.images.shape[1:])
+        a.batch_size = choose_batch_size(a.batch_size or AUTO, model, shape, device)
+        model = StableRows(model, shape)
     clock = Clock(model, shard.labels, device.is_cuda)
     started = clock.now()
     if engine == "pyautoattack":

@@ -13,10 +13,14 @@ from pathlib import Path
 from robustvit.core import plugins
 from robustvit.core.cli import add_spec_argument, run_cli
 from robustvit.core.files import atomic_directory
+from robustvit.data.own_images import SOURCES, fetch_own, is_plugin
 
 
 def main() -> None:
-    """Run the source's plug-in in a temporary folder that becomes the output's folder."""
+    """Run the source's plug-in in a temporary folder that becomes the output's folder.
+
+    A source without a plug-in is a user's own: a folder or archive of that name.
+    """
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     add_spec_argument(parser)
     parser.add_argument(
@@ -26,9 +30,12 @@ def main() -> None:
         help="source.json to write; its folder is replaced as a whole",
     )
     arguments = parser.parse_args()
-    source = plugins.load("robustvit.data.sources", arguments.spec["source"])
+    name, mirrors = arguments.spec["source"], list(arguments.spec.get("mirrors") or [])
     with atomic_directory(arguments.output.parent) as folder:
-        source.fetch(list(arguments.spec.get("mirrors") or []), folder)
+        if is_plugin(name):
+            plugins.load(SOURCES, name).fetch(mirrors, folder)
+        else:
+            fetch_own(name, mirrors, folder)
 
 
 if __name__ == "__main__":

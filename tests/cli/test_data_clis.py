@@ -36,6 +36,8 @@ def call(repository, monkeypatch, tmp_path):
 
     def run(script: str, **arguments) -> int:
         words = [script]
+        if script == "build_dataset":
+            arguments.setdefault("work-dir", tmp_path / "work")
         for name, value in arguments.items():
             words += [f"--{name}", json.dumps(value) if isinstance(value, dict) else str(value)]
         monkeypatch.setattr(sys, "argv", words)
@@ -64,6 +66,7 @@ def test_from_archive_to_set(call, tmp_path, cifar10_json):
     # A second run replaces the first as a whole.
     assert call("build_dataset", spec=BUILD, source=source, output=manifest) == 0
     assert sorted(path.name for path in manifest.parent.parent.iterdir()) == ["tiny"]
+    assert not (tmp_path / "work").exists()
 
 
 def test_a_moved_folder_of_sources_still_works(call, tmp_path, cifar10_json):
@@ -140,7 +143,8 @@ def test_a_full_disk_leaves_nothing(call, tmp_path, cifar10_json, monkeypatch, c
     manifest = tmp_path / "sets" / "tiny" / "manifest.json"
     assert call("build_dataset", spec=BUILD, source=source, output=manifest) == EXIT_NO_SPACE
     assert "no space left on the disk" in capsys.readouterr().err
-    assert list((tmp_path / "sets").iterdir()) == []
+    assert not manifest.parent.exists()
+    assert not list(tmp_path.glob("work/*/shards/*"))
 
 
 def test_a_full_disk_while_writing_archives(call, tmp_path, cifar10_json, monkeypatch):

@@ -16,13 +16,14 @@ sys.path.insert(0, str(ROOT / "tests" / "unit" / "training"))
 from training_samples import MODEL, train_spec  # noqa: E402
 
 from robustvit.core.files import read_json  # noqa: E402
+from robustvit.data.archive_building import build_archive  # noqa: E402
 from robustvit.data.builders import cifar_ddpm as builder  # noqa: E402
 from robustvit.data.building import DatasetPlan, Example  # noqa: E402
 from robustvit.data.cifar10_classes import CIFAR10_CLASSES  # noqa: E402
 from robustvit.data.png import encode_png  # noqa: E402
 from robustvit.data.source_files import read_source  # noqa: E402
 from robustvit.data.sources import cifar_ddpm as archive  # noqa: E402
-from robustvit.data.writing import write_dataset  # noqa: E402
+from robustvit.data.writing import About, write_dataset  # noqa: E402
 
 
 def write(plan: DatasetPlan, source: dict, folder: Path, name: str) -> Path:
@@ -51,7 +52,10 @@ def synthetic_images(folder: Path) -> Path:
     np.savez(mirror / "cifar10_ddpm.npz", image=images, label=np.arange(100) % 10)
     archive.fetch([str(folder / "mirror")], fetched)
     source = read_source(fetched / "source.json")
-    return write(builder.plan(source, {}), source, folder, "cifar_ddpm")
+    path = folder / "cifar_ddpm" / "manifest.json"
+    about = About("cifar_ddpm", "cifar_ddpm", source)
+    build_archive(builder.plan(source, {}), path, about, work_dir=folder / "work")
+    return path
 
 
 def reading(name: str) -> dict:

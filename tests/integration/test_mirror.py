@@ -59,3 +59,7 @@ def test_report_marks_no_set_as_a_stand_in(run):
     assert "Official archives from a mirror" in text
     summary = json.loads((run.results / "summary.json").read_text())
     assert not any(entry["stand_in"] for entry in summary["datasets"].values())
+    # The miniature archives are real photographs, and not the whole official ones: that is told.
+    assert {entry["complete"] for entry in summary["datasets"].values()} == {False}
+    assert "not the complete official one" in text
+    assert "Caltech-101: images per class" in text

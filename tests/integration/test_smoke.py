@@ -56,7 +56,7 @@ def test_every_figure_exists_in_three_formats(smoke):
 
 def test_html_report_is_whole(smoke):
     html = (smoke.results / "report.html").read_text(encoding="utf-8")
-    assert "demo_ablation" in html
+    assert "demo_ablation" in html and "cifar10_images" in html
 
 
 def test_weights_load_in_timm_classes_without_our_code(smoke):

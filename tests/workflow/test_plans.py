@@ -36,7 +36,7 @@ def test_demo_runs_every_stage(snakemake):
         "classify_perturbations": 2,
         "accumulate_gradients": 2,
         "make_table": 3,
-        "make_figure": 6,
+        "make_figure": 15,  # two of each data set among them
         "render_html": 1,
     }
     assert {name: counts.get(name) for name in expected} == expected

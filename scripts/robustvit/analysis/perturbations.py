@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -16,10 +15,12 @@ from robustvit.core import provenance
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.files import atomic_directory, atomic_path, read_json, write_json
 from robustvit.core.seeding import derive_seed
+from robustvit.core.sources import code_digest
 from robustvit.data.building import DatasetPlan, Example
 from robustvit.data.png import encode_png
-from robustvit.data.writing import write_into
+from robustvit.data.writing import About, derived_name, derived_source, write_into
 from robustvit.evaluation.shards import Shard, load_model, load_shard, predict
+from robustvit.models.entry_points import model_plugins
 from robustvit.training.devices import Device
 
 SIGNS = {"minus": -1.0, "plus": 1.0}
@@ -169,17 +170,14 @@ def make_perturbations(
     """
     made = PerturbationSet(spec, manifest, weights, device)
     original = read_json(manifest)
-    source = {
-        "stand_in": bool(original.get("stand_in")),
-        "origin": original.get("origin"),
-        "sha256": {original["dataset"]: original["sha256"]},
-    }
-    name = re.sub(r"[^a-z0-9_]", "_", f"p_{spec['semantics']}_{spec['generator']}".lower())
+    names = [spec["semantics"], spec["generator"]]
+    code = code_digest("make_perturbations.py", model_plugins(spec["model"]))
+    about = About(
+        derived_name("p", *names), "perturbations", derived_source(original), {"of": names}, code
+    )
     with atomic_directory(output.parent) as folder:
         place = folder / output.name
-        write_into(
-            folder, made.plan(), place.name, dataset=name, builder="perturbations", source=source
-        )
+        write_into(folder, made.plan(), place.name, about)
         _describe(place, spec, original, device)
         inside = examples.parent == output.parent
         with atomic_path(folder / examples.name if inside else examples) as temporary:

@@ -9,6 +9,7 @@ from robustvit.attacks._ensemble import Component, run_ensemble
 from robustvit.attacks.fast import standard
 from robustvit.attacks.fast.ensemble import run_parts
 from robustvit.attacks.support.engines import REFERENCE, is_fast
+from robustvit.attacks.support.options import merged
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 
 DEFAULTS = {"restarts": 5, "iterations": 100, "engine": REFERENCE}
@@ -37,12 +38,13 @@ def run(
     Raises:
         UserError: for an unknown engine.
     """
-    settings = {**DEFAULTS, **options}
+    settings = merged(options, DEFAULTS)
     name, steps = f"apgd-ce-{settings['restarts']}", settings["iterations"] + 1
     common = {"epsilon": epsilon, "seeds": seeds, "batch_size": batch_size}
     common |= {"report": report, "checkpoint": checkpoint}
     if is_fast(settings.pop("engine")):
-        parts = [standard.apgd_ce(name, epsilon, norm, settings, batch_size)]
+        limit = standard.search_limit(images, batch_size)
+        parts = [standard.apgd_ce(name, epsilon, norm, settings, limit)]
         return run_parts(parts, model, images, labels, **common)
 
     def build(predict: object) -> SeededAPGD:

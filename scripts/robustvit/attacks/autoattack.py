@@ -24,8 +24,9 @@ from robustvit.attacks._ensemble import Component, run_ensemble
 from robustvit.attacks._fab import TargetedFAB
 from robustvit.attacks._square import SeededSquare
 from robustvit.attacks.fast.ensemble import run_parts
-from robustvit.attacks.fast.standard import standard
+from robustvit.attacks.fast.standard import search_limit, standard
 from robustvit.attacks.support.engines import REFERENCE, is_fast
+from robustvit.attacks.support.options import merged
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.core.errors import UserError
 
@@ -49,7 +50,7 @@ def components(num_classes: int, epsilon: float, norm: str, options: dict) -> li
         UserError: for fewer than two classes.
     """
     require_classes(num_classes)
-    settings = {**DEFAULTS, **options}
+    settings = merged(options, DEFAULTS)
     iterations, targets = settings["iterations"], min(settings["targets"], num_classes - 1)
     ball = {"epsilon": epsilon, "norm": norm}
     apgd = partial(SeededAPGD, restarts=settings["restarts"], iterations=iterations, **ball)
@@ -99,10 +100,11 @@ def run(
         UserError: for fewer than two classes or an unknown engine.
     """
     require_classes(num_classes)
-    settings = {**DEFAULTS, **options}
+    settings = merged(options, DEFAULTS)
     runner, parts = run_ensemble, components(num_classes, epsilon, norm, options)
     if is_fast(settings["engine"]):
-        runner, parts = run_parts, standard(num_classes, epsilon, norm, settings, batch_size)
+        limit = search_limit(images, batch_size)
+        runner, parts = run_parts, standard(num_classes, epsilon, norm, settings, limit)
     return runner(
         parts, model, images, labels, epsilon=epsilon, seeds=seeds, batch_size=batch_size,
         report=report, checkpoint=checkpoint,

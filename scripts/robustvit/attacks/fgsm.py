@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from robustvit.attacks import pgd
+from robustvit.attacks.support.options import merged
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.core.errors import UserError
 
@@ -64,6 +65,6 @@ def run(
     """
     found = pgd.run(
         model, images, labels, epsilon=epsilon, norm=norm, seeds=seeds, num_classes=num_classes,
-        options={**DEFAULTS, **options, "steps": 1}, batch_size=batch_size, report=report,
+        options={**merged(options, DEFAULTS), "steps": 1}, batch_size=batch_size, report=report,
     )  # fmt: skip
     return {"fgsm": next(iter(found.values()))}

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from robustvit.attacks._forward import forward
 from robustvit.attacks.support.folding import folded
 from robustvit.attacks.support.frozen import attack_mode
+from robustvit.attacks.support.options import merged
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.random import fold, normal, uniform
@@ -154,7 +155,7 @@ def input_gradient(model: nn.Module, images: Tensor, measure: Callable[[Tensor],
 
 
 def count_zero_gradients(model: nn.Module, images: Tensor, labels: Tensor, batch_size: int) -> int:
-    """Count images [B, 3, H, W] where the gradient of the cross-entropy is zero everywhere.
+    """Count images [B, 3, H, W] without a gradient of the cross-entropy: zero everywhere, or NaN.
 
     Gradient-based attacks cannot start there: a sign of masked gradients.
     """
@@ -162,7 +163,8 @@ def count_zero_gradients(model: nn.Module, images: Tensor, labels: Tensor, batch
     with attack_mode(model, "eval"):
         for x, y in zip(images.split(batch_size), labels.split(batch_size), strict=True):
             gradient = input_gradient(model, x, _loss_function("ce", y, None))
-            zero += int((gradient.flatten(1).abs().amax(dim=1) == 0).sum())
+            size = gradient.flatten(1).abs().amax(dim=1)
+            zero += int(((size == 0) | ~size.isfinite()).sum())
     return zero
 
 
@@ -184,7 +186,7 @@ def _loss_function(
 
 def outcome_name(options: dict) -> str:
     """Name the attack in rows and reports: `pgd10`, or `pgd10x5` with five restarts."""
-    settings = {**DEFAULTS, **options}
+    settings = merged(options, DEFAULTS)
     restarts = f"x{settings['restarts']}" if settings["restarts"] > 1 else ""
     return f"pgd{settings['steps']}{restarts}"
 
@@ -211,7 +213,7 @@ def run(
         report: called with the finished fraction.
         checkpoint: not used: a single attack has no finished parts to keep.
     """
-    settings = {**DEFAULTS, **options}
+    settings = merged(options, DEFAULTS)
     fixed = settings["step_size_255"]
     steps, restarts = settings["steps"], settings["restarts"]
     step = (

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from robustvit.attacks import pgd
 from robustvit.attacks.support.frozen import attack_mode
+from robustvit.attacks.support.options import merged
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
 from robustvit.attacks.support.random import fold
 from robustvit.core.errors import UserError
@@ -48,7 +49,7 @@ def run(
     """
     if num_classes < 2:
         raise UserError(f"num_classes: {num_classes}, but a target needs another class")
-    settings = {**DEFAULTS, **options}
+    settings = merged(options, DEFAULTS)
     steps, targets = settings["steps"], min(settings["targets"], num_classes - 1)
     started, adversarial = time.perf_counter(), images.detach().clone()
     queries = torch.zeros_like(labels)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from robustvit.attacks.support.engines import is_fast
-from robustvit.core.errors import unknown_name
+from robustvit.attacks.support.options import check_options
 from robustvit.core.plugins import option_names
 
 
 def check_attack_options(where: str, attack: str | None, options: Mapping | None) -> None:
-    """Check the names of the options, and the engine's.
+    """Check names and values of the options.
 
     Args:
         where: key of the entry that has them, for instance "protocols.autoattack".
@@ -18,11 +17,7 @@ def check_attack_options(where: str, attack: str | None, options: Mapping | None
         options: as the configuration has them.
 
     Raises:
-        UserError: naming the key and the nearest option that exists.
+        UserError: naming the key, with the nearest option that exists or a valid value.
     """
     known = option_names("robustvit.attacks", attack) if attack else ()
-    for name in options or {}:
-        if known is not None and name not in known:
-            raise unknown_name("option", name, known, f"{where}.options")
-    if "engine" in (options or {}):
-        is_fast(options["engine"], f"{where}.options.engine")
+    check_options(f"{where}.options", options or {}, known)

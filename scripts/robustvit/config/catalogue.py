@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
+from robustvit.config.dataset_figures import written_figures
 from robustvit.config.follow import unequal
 from robustvit.config.report_jobs import job_counts
 from robustvit.config.specs import model_spec, weights_owner
@@ -54,7 +55,7 @@ def _totals(config: Mapping, groups: Mapping) -> str:
         f"{len(config['experiments'])} experiments, {trained} of them trainings "
         f"({len(groups['pretrained'])} from scratch, {len(groups['finetuned'])} fine-tuned); "
         f"{len(config['checkpoints'])} checkpoints of others, {len(config['tables'])} tables, "
-        f"{len(config['figures'])} figures.\n"
+        f"{len(written_figures(config))} figures.\n"
     )
 
 
@@ -135,8 +136,8 @@ def _place(source: str, table: str) -> str:
 def _tables(config: Mapping) -> str:
     rows = [
         [f"`{name}`", entry["title"], "yes" if name in config["report"][section] else "no"]
-        for section in ("tables", "figures")
-        for name, entry in config[section].items()
+        for section, entries in (("tables", config["tables"]), ("figures", written_figures(config)))
+        for name, entry in entries.items()
     ]
     return "## Tables and figures\n\n" + _table(["target", "title", "in the report"], rows)
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import yaml
 
 from robustvit.core.errors import UserError, unknown_name
+from robustvit.models.zoo import PREPARATIONS, zoo_preparation
 
 TABLE = "evaluated_models"
 KINDS = ("timm", "model", "robustbench", "python")
@@ -48,7 +49,8 @@ def add_evaluated_models(config: Mapping) -> dict:
         config: merged configuration, valid by the schema.
 
     Raises:
-        UserError: for an entry that does not say what the model is, or how it is normalised.
+        UserError: for an entry that does not say what the model is, or how it is normalised, or
+            whose images RobustBench prepares in a way that is not known here.
     """
     entries = config["evaluate_models"]
     if not entries:
@@ -163,7 +165,21 @@ def _model(config: Mapping, kind: str, entry: Mapping, where: str) -> dict:
         return {"family": "timm", "args": {"model": entry["timm"], **entry.get("args", {})}}
     if kind == "python":
         return {"family": "python", "args": {"entry": entry["python"], **entry.get("args", {})}}
-    return {"family": "robustbench", "args": _zoo_args(config, entry, where)}
+    args = _zoo_args(config, entry, where)
+    return {"family": "robustbench", "args": args, **_zoo_images(args, entry, where)}
+
+
+def _zoo_images(args: Mapping, entry: Mapping, where: str) -> dict:
+    """How RobustBench prepares the model's images, unless the entry says it itself."""
+    if "crop_pct" in entry:
+        return {}
+    name = zoo_preparation(args["dataset"], args["threat"], args["model"])
+    if name not in PREPARATIONS:
+        raise UserError(
+            f"{where}.robustbench: RobustBench prepares the images of {args['model']} by {name}, "
+            "which is not known here. To evaluate it on other crops, say so: crop_pct: 0.875"
+        )
+    return PREPARATIONS[name]
 
 
 def _zoo_args(config: Mapping, entry: Mapping, where: str) -> dict:

@@ -8,10 +8,13 @@ from functools import cache
 from pathlib import Path
 
 from robustvit.config import specs
+from robustvit.config.dataset_figures import dataset_figures
 from robustvit.config.references import table_experiments
 from robustvit.core.files import read_json
 from robustvit.core.plugins import load
 from robustvit.data.archives import describe_in_mirrors, find_in_mirrors
+from robustvit.data.mirrors import bucket_addresses
+from robustvit.data.own_images import SOURCES, describe_own, is_plugin
 from robustvit.models.entry_points import model_plugins
 from robustvit.training.parts import plugin_modules
 
@@ -29,22 +32,53 @@ def stand_in_datasets(config: Mapping) -> dict[str, bool]:
     for entry in config["datasets"].values():
         source = entry["source"]
         if source not in kinds:
-            kinds[source] = source in config["stand_ins"] and not find_in_mirrors(
-                source, config["paths"]["mirror"]
-            )
+            kinds[source] = source in config["stand_ins"] and not has_original(config, source)
             if kinds[source]:
                 mirrors = tuple(config["paths"]["mirror"])
                 _warn_of_lost_archive(source, config["paths"]["results"], mirrors)
     return {name: kinds[entry["source"]] for name, entry in config["datasets"].items()}
 
 
+def has_original(config: Mapping, source: str) -> bool:
+    """Whether a mirror holds the original archive of a source.
+
+    A bucket is asked only if no folder has the archive and it was not copied from there before:
+    jobs on machines without a network plan as well.
+
+    Raises:
+        UserError: if a bucket cannot be read.
+    """
+    mirrors = config["paths"]["mirror"]
+    if find_in_mirrors(source, mirrors):
+        return True
+    buckets = bucket_addresses(mirrors)
+    if not buckets:
+        return False
+    used = _used_source(config["paths"]["results"], source) or {}
+    if used.get("detail", "").startswith(tuple(f"copied from {bucket}" for bucket in buckets)):
+        return True
+    return _in_buckets(source, tuple(buckets))
+
+
+@cache  # once, however often a plan asks
+def _in_buckets(source: str, buckets: tuple[str, ...]) -> bool:
+    from robustvit.data.official_files import find_in_buckets  # a plan without buckets is quicker
+
+    return find_in_buckets(source, list(buckets)) is not None
+
+
+def _used_source(results: str, source: str) -> dict | None:
+    """The source.json of an earlier run, if there is one that can be read."""
+    try:
+        return read_json(Path(results) / "sources" / source / "source.json")
+    except (OSError, ValueError):
+        return None
+
+
 @cache  # once, however often a plan asks
 def _warn_of_lost_archive(source: str, results: str, mirrors: tuple[str, ...]) -> None:
     record = Path(results) / "sources" / source / "source.json"
-    try:
-        used = read_json(record)
-    except (OSError, ValueError):
-        return
+    used = _used_source(results, source) or {}
     if used.get("origin") != "mirror" or used.get("stand_in"):
         return
     files = ", ".join((used.get("files") or {}).values())
@@ -149,6 +183,11 @@ def report_datasets(config: Mapping) -> list[str]:
     return list(found)
 
 
+def report_figures(config: Mapping) -> list[str]:
+    """Figures of the report: those it names, and two of each of its data sets."""
+    return [*config["report"]["figures"], *dataset_figures(report_datasets(config))]
+
+
 def report_trainings(config: Mapping, started: bool | None = None) -> list[str]:
     """Experiments of the report that train: all, those with initial weights, or those without."""
     return [
@@ -189,7 +228,8 @@ def fetch_spec(config: Mapping, source: str) -> dict:
 
     A mirror that does not hold the source is left out, so that adding one repeats nothing.
     """
-    return {"source": source, **describe_in_mirrors(source, config["paths"]["mirror"])}
+    describe = describe_in_mirrors if is_plugin(source) else describe_own
+    return {"source": source, **describe(source, config["paths"]["mirror"])}
 
 
 def stand_in_spec(config: Mapping, source: str) -> dict:
@@ -199,7 +239,7 @@ def stand_in_spec(config: Mapping, source: str) -> dict:
 
 def source_plugin(source: str) -> str:
     """Module that finds or downloads a source's archives."""
-    return f"robustvit.data.sources.{source}"
+    return f"{SOURCES}.{source}" if is_plugin(source) else "robustvit.data.own_images"
 
 
 def builder_plugin(config: Mapping, name: str) -> str:
@@ -233,7 +273,7 @@ def stages(config: Mapping) -> dict:
     names = report_experiments(config)
     kinds = {specs.weights_owner(config, name)[0] for name in names}
     shown = stand_in_datasets(config)
-    figures = {config["figures"][name]["kind"] for name in config["report"]["figures"]}
+    figures = {config["figures"][name]["kind"] for name in report_figures(config)}
     return {
         "stand_ins": any(shown[name] for name in report_datasets(config)),
         "pretrain": bool(report_trainings(config, False)),

@@ -15,8 +15,9 @@ RECIPE_KEYS = {
     "evaluate_every evaluate_examples max_train_examples",
     "optimizer": "name lr weight_decay layer_decay betas eps momentum nesterov",
     "schedule": "name warmup_epochs warmup_prefix warmup_lr min_lr decay_epochs decay_rate per",
-    "augmentation": "crop scale ratio interpolation padding hflip rotation color_jitter "
-    "randaugment mixup cutmix mixup_prob mixup_switch_prob random_erasing views repeats",
+    "augmentation": "crop scale ratio interpolation resizer padding hflip rotation "
+    "color_jitter randaugment mixup cutmix mixup_prob mixup_switch_prob random_erasing views "
+    "repeats",
     "loss": "name beta options",
     "attack": "name targeted steps step_factor step_size_255 random_start mode epsilon_schedule "
     "epsilon_warmup_epochs epsilon_zero_epochs step_schedule",

@@ -9,10 +9,11 @@ from robustvit.config.outside import check_checkpoint, check_model
 from robustvit.config.recipes import check_plugin, check_recipe
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.sources import SCRIPTS
+from robustvit.data.mirrors import scheme_of
 
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
-    *("analyses", "figures", "tables", "plan", "robustbench"),
+    *("analyses", "figures", "tables", "plan", "robustbench", "datasets_check"),
     *("pretrain_model", "finetune_model", "draw_rule_graph", "render_html"),
 )
 LEAST_255 = {"linf": 0.25, "l2": 8.0}
@@ -24,6 +25,8 @@ def check_references(config: Mapping) -> None:
     Raises:
         UserError: naming the key, with the nearest valid name where a name is unknown.
     """
+    for mirror in config["paths"]["mirror"]:
+        scheme_of(mirror)
     for name, recipe in config["recipes"].items():
         check_recipe(f"recipes.{name}", recipe)
     for name, checkpoint in config["checkpoints"].items():
@@ -215,7 +218,6 @@ def check_plugins(config: Mapping) -> None:
     """
     named = (
         ("robustvit.data.builders", "datasets", "builder"),
-        ("robustvit.data.sources", "datasets", "source"),
         ("robustvit.models.families", "models", "family"),
         ("robustvit.attacks", "protocols", "attack"),
         ("robustvit.reporting.figures", "figures", "kind"),
@@ -224,6 +226,10 @@ def check_plugins(config: Mapping) -> None:
     for package, section, key in named:
         for name, entry in config[section].items():
             check_plugin(package, entry.get(key), f"{section}.{name}.{key}")
+    for name, entry in config["datasets"].items():
+        # Only image_folder takes a source without a plug-in: images of a user's own.
+        if entry["builder"] != "image_folder":
+            check_plugin("robustvit.data.sources", entry["source"], f"datasets.{name}.source")
     for name, entry in config["models"].items():
         check_model(f"models.{name}", entry)
     for name, entry in config["semantics"].items():

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from robustvit.config import inputs, specs
 
 SHARD = 64  # images that are worth a job of their own
+ADVERSARIAL = "export_adversarial"
 ONCE = ("write_summary", "render_report", "render_html")
 
 
@@ -27,9 +28,10 @@ def report_jobs(config: Mapping) -> dict[str, list[str] | dict[str, int] | None]
         "finetune_model": inputs.report_trainings(config, True),
         "evaluate_model": {f"{n}-{p}": shard_count(config, n, p) for n, p in pairs},
         "gather_evaluation": [f"{n}-{p}" for n, p in pairs],
+        ADVERSARIAL: [f"{n}-{p}" for n, p in pairs if _keeps_images(config, p)],
         **_analyses(config),
         "make_table": list(config["report"]["tables"]),
-        "make_figure": list(config["report"]["figures"]),
+        "make_figure": inputs.report_figures(config),
         "draw_rule_graph": None,
     }
 
@@ -37,9 +39,14 @@ def report_jobs(config: Mapping) -> dict[str, list[str] | dict[str, int] | None]
 def job_counts(config: Mapping) -> dict[str, int]:
     """Jobs by stage if nothing is there yet: what `snakemake -n` prints for the target `report`."""
     counts = {rule: _count(jobs) for rule, jobs in report_jobs(config).items()}
+    del counts[ADVERSARIAL]  # the target `evaluate` makes them
     if not _named_by_figures(config, "rulegraph"):
         del counts["draw_rule_graph"]
     return {rule: count for rule, count in counts.items() if count} | dict.fromkeys(ONCE, 1)
+
+
+def _keeps_images(config: Mapping, protocol: str) -> bool:
+    return bool(config["protocols"][protocol].get("save_adversarial"))
 
 
 def _count(jobs: list[str] | dict[str, int] | None) -> int:

@@ -153,7 +153,8 @@ def report_spec(config: Mapping) -> dict:
         "tables": config["report"]["tables"],
         "figures": [
             {key: figure_spec(config, name)[key] for key in ("name", "title", "caption")}
-            for name in config["report"]["figures"]
+            | {"of_dataset": name not in config["report"]["figures"]}
+            for name in inputs.report_figures(config)
         ],
         "experiments": {name: _experiment(config, name) for name in experiments},
         "datasets": {name: _dataset(config, name) for name in datasets},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from robustvit.config.dataset_figures import add_dataset_figures
 from robustvit.config.evaluated_models import add_evaluated_models, read_values
 from robustvit.config.follow import SIDES, choose_side, find_differences
 from robustvit.config.merge import deep_merge
@@ -44,11 +45,11 @@ SECTIONS = (
 def resolve(config: Mapping) -> dict:
     """Validate `config` and return it with every recipe and experiment written out in full.
 
-    The steps are: schema, defaults, `evaluate_models`, sweeps, then for both sides of `follow`
-    recipes (`extends`), models, semantics and experiments (recipe embedded, `overrides` applied),
-    and at last the references between the sections. The side that is not followed only shows in
-    `differences`, where each contradiction between the sources gets the `settings` in which the
-    sides differ. Nothing given is changed.
+    The steps are: schema, defaults, `evaluate_models`, figures of data sets, sweeps, then for both
+    sides of `follow` recipes (`extends`), models, semantics and experiments (recipe embedded,
+    `overrides` applied), and at last the references between the sections. The side that is not
+    followed only shows in `differences`, where each contradiction between the sources gets the
+    `settings` in which the sides differ. Nothing given is changed.
 
     Raises:
         UserError: on the first step that finds a mistake, naming the key.
@@ -58,7 +59,7 @@ def resolve(config: Mapping) -> dict:
         config["evaluate_models"] = read_values(config["evaluate_models"])
     validate_schema(config)
     merged = deep_merge(DEFAULTS, {name: {} for name in SECTIONS}, config)
-    merged = add_evaluated_models(merged)
+    merged = add_dataset_figures(add_evaluated_models(merged))
     expanded = expand_sweeps(merged["sweeps"], merged["experiments"])
     merged["experiments"] = {**merged["experiments"], **expanded}
     sides = {side: _resolve_side(merged, side) for side in SIDES}

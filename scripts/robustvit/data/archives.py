@@ -1,17 +1,13 @@
-"""The official archives: their names, where a mirror keeps them, and reading them as streams."""
+"""The official archives: their names, where a mirror keeps them, and whether they are whole."""
 
 from __future__ import annotations
 
-import contextlib
-import gzip
-import tarfile
-import zipfile
-import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO
 
-from robustvit.core.errors import UserError
+from robustvit.data.members import compressed_tar_members, tar_members, zip_members
+from robustvit.data.mirrors import bucket_addresses, local_folders
+from robustvit.data.safety import readable as readable  # the sources know it by this module
 
 # The first name of each entry is the official one; later names are accepted in a mirror too.
 OFFICIAL_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
@@ -41,7 +37,6 @@ OFFICIAL_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
     },
 }
 MIRROR_EXAMPLE = "`paths: {mirror: [mirror, /data/archives]}`"
-DAMAGED = (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile)
 
 
 def find_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict[str, Path] | None:
@@ -56,7 +51,7 @@ def find_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict[str, Pat
 
 
 def _complete_folder(source: str, mirrors: Iterable[str | Path]) -> Path | None:
-    folders = (folder for mirror in mirrors for folder in (Path(mirror) / source, Path(mirror)))
+    folders = (folder for mirror in local_folders(mirrors) for folder in (mirror / source, mirror))
     return next((f for f in folders if _find_in_folder(source, f) is not None), None)
 
 
@@ -77,31 +72,19 @@ def describe_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict:
         {"mirrors": [the folder that holds all of its files], "files": {role: [path, size in bytes,
         time of modification in ns]}}, both empty if no mirror holds them. `find_in_mirrors` finds
         the same files with these mirrors as with all. A source whose names are not known here (its
-        plug-in finds its files by itself) gets all mirrors.
+        plug-in finds its files by itself) gets all mirrors. Buckets are not asked while a run is
+        planned: they are named where no folder holds the files.
     """
     if source not in OFFICIAL_NAMES:
         return {"mirrors": [str(mirror) for mirror in mirrors], "files": {}}
     folder = _complete_folder(source, mirrors)
     if folder is None:
-        return {"mirrors": [], "files": {}}
+        return {"mirrors": bucket_addresses(mirrors), "files": {}}
     files = {}
     for role, path in _find_in_folder(source, folder).items():
         status = path.stat()
         files[role] = [str(path), status.st_size, status.st_mtime_ns]
     return {"mirrors": [str(folder)], "files": files}
-
-
-@contextlib.contextmanager
-def readable(path: str | Path) -> Iterator[None]:
-    """Turn every sign of a damaged or truncated archive into a `UserError` that names it."""
-    try:
-        yield
-    except DAMAGED as error:
-        raise UserError(
-            f"{path}: the archive is damaged or truncated ({error}). Expected a complete file in "
-            "the official layout: copy or download it again and compare its size with the "
-            "original's."
-        ) from error
 
 
 def check_archive(path: Path) -> None:
@@ -110,49 +93,13 @@ def check_archive(path: Path) -> None:
     A compressed tar is only opened here; its end is checked when a data set is built from it.
 
     Raises:
-        UserError: if it is damaged or truncated.
+        UserError: if it is damaged, truncated or hostile.
     """
-    with readable(path):
-        if path.suffix == ".zip":
-            zipfile.ZipFile(path).close()
-        elif path.suffix == ".tar":
-            with tarfile.open(path, "r:") as tar:
-                for _ in tar_members(tar):
-                    pass
-        elif path.suffix in (".tgz", ".gz"):
-            with tarfile.open(path, "r:gz") as tar:
-                tar.next()
-
-
-def tar_members(tar: tarfile.TarFile) -> Iterator[tarfile.TarInfo]:
-    """Yield the regular files of a tar and make sure that its end marker is there.
-
-    `tarfile` ends silently where a header is cut off, so a truncated archive would look like a
-    smaller one.
-
-    Raises:
-        tarfile.ReadError: if the end marker (a block of zeros) is missing.
-    """
-    for member in tar:
-        if member.isfile():
-            yield member
-    tar.fileobj.seek(tar.offset)
-    if tar.fileobj.read(tarfile.BLOCKSIZE) != tarfile.NUL * tarfile.BLOCKSIZE:
-        raise tarfile.ReadError("the end marker is missing")
-    while tar.fileobj.read(1 << 20):  # to the end of a compressed file, where its checksum is
-        pass
-
-
-def tar_files(path: Path, fileobj: IO[bytes] | None = None) -> Iterator[tuple[str, IO[bytes]]]:
-    """Yield (name inside the archive, open file) of a tar, compressed or not, in its order.
-
-    Args:
-        path: the archive, or for an archive inside another one what to call it in errors.
-        fileobj: the open inner archive, if any.
-
-    Raises:
-        UserError: if the archive is damaged or truncated.
-    """
-    with readable(path), tarfile.open(None if fileobj else path, "r:*", fileobj) as tar:
-        for member in tar_members(tar):
-            yield member.name, tar.extractfile(member)
+    if path.suffix == ".zip":
+        for _ in zip_members(path):
+            pass
+    elif path.suffix == ".tar":
+        for _ in tar_members(path):
+            pass
+    elif path.suffix in (".tgz", ".gz"):
+        next(compressed_tar_members(path), None)

@@ -17,13 +17,21 @@ from PIL import Image, ImageOps, ImageStat
 from timm.data.auto_augment import rand_augment_transform
 
 from robustvit.core.errors import UserError, unknown_name
-from robustvit.data.evaluation_images import interpolation, resize_and_crop, to_float
+from robustvit.data.decoding import EncodedImage
+from robustvit.data.evaluation_images import (
+    as_pixels,
+    interpolation,
+    resize_and_crop,
+    stack_images,
+)
+from robustvit.data.resizing import flip, resize_fast, resize_with_pillow
 
 IMAGENET_MEAN_255 = (124, 116, 104)  # what RandAugment fills uncovered pixels with
 ERASING_AREA = (0.02, 1 / 3)
 ERASING_MIN_ASPECT = 0.3
 ERASING_MEAN, ERASING_STD = 0.5, 0.25
 CROPS = ("random_resized", "pad", "none")
+RESIZERS = {"fast": resize_fast, "pillow": resize_with_pillow}
 
 
 class TrainTransform:
@@ -39,12 +47,13 @@ class TrainTransform:
         image_size: height and width of the output in pixels.
 
     Raises:
-        UserError: for an unknown crop or interpolation.
+        UserError: for an unknown crop, interpolation or resizer.
     """
 
     def __init__(self, augmentation: dict, image_size: int) -> None:
         self.options, self.image_size = augmentation, image_size
         self.method = interpolation(augmentation["interpolation"])
+        self.resize = self._choose_resizer(augmentation.get("resizer", "fast"))
         self.crop = {
             "random_resized": self._random_resized_crop,
             "pad": self._padded_crop,
@@ -55,52 +64,63 @@ class TrainTransform:
         self.views = augmentation["views"]
         self.randaugment = self._build_randaugment()
 
-    def augment(self, image: np.ndarray, rng: random.Random) -> list[np.ndarray]:
+    def augment(self, image: np.ndarray | EncodedImage, rng: random.Random) -> list[np.ndarray]:
         """uint8 [H, W, 3] → as many uint8 [S, S, 3] as there are views, before random erasing."""
-        first = self._primary(Image.fromarray(image), rng)
+        first = self._primary(image, rng)
         views = [first] if self.views > 1 else []
         views += [self._secondary(first, rng) for _ in range(max(1, self.views - 1))]
-        return [np.asarray(self._rotate(view, rng)) for view in views]
+        return [self._rotate(view, rng) for view in views]
 
     def erase(self, image: torch.Tensor, rng: random.Random) -> None:
         """Random erasing of a float32 [3, S, S] in [0, 1], in place."""
         if rng.random() < self.options["random_erasing"]:
             erase_rectangle(image, rng)
 
-    def _primary(self, image: Image.Image, rng: random.Random) -> Image.Image:
-        image = self.crop(image, rng)
-        if rng.random() < self.options["hflip"]:
-            image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return image
+    def _primary(self, image: np.ndarray | EncodedImage, rng: random.Random) -> np.ndarray:
+        cropped = self.crop(image, rng)
+        return flip(cropped) if rng.random() < self.options["hflip"] else cropped
 
-    def _secondary(self, image: Image.Image, rng: random.Random) -> Image.Image:
+    def _secondary(self, image: np.ndarray, rng: random.Random) -> np.ndarray:
         if self.randaugment is not None:
-            return self.randaugment(image, rng)
-        if self.options["color_jitter"]:
-            return jitter_colors(image, self.options["color_jitter"], rng)
+            return np.asarray(self.randaugment(Image.fromarray(image), rng))
+        strength = self.options["color_jitter"]
+        if strength:
+            return np.asarray(jitter_colors(Image.fromarray(image), strength, rng))
         return image
 
-    def _rotate(self, image: Image.Image, rng: random.Random) -> Image.Image:
+    def _rotate(self, image: np.ndarray, rng: random.Random) -> np.ndarray:
         """As torchvision's RandomRotation: nearest pixel, same size, black where nothing is."""
         degrees = self.options["rotation"]
-        return image.rotate(rng.uniform(-degrees, degrees)) if degrees else image
+        if not degrees:
+            return image
+        return np.asarray(Image.fromarray(image).rotate(rng.uniform(-degrees, degrees)))
 
-    def _random_resized_crop(self, image: Image.Image, rng: random.Random) -> Image.Image:
-        box = draw_crop(image.size, self.options["scale"], self.options["ratio"], rng)
-        return image.crop(box).resize((self.image_size, self.image_size), self.method)
+    def _random_resized_crop(
+        self, image: np.ndarray | EncodedImage, rng: random.Random
+    ) -> np.ndarray:
+        size = image.size if isinstance(image, EncodedImage) else image.shape[1::-1]
+        left, top, right, bottom = draw_crop(
+            size, self.options["scale"], self.options["ratio"], rng
+        )
+        rows = image.rows(bottom) if isinstance(image, EncodedImage) else image
+        return self.resize(rows[top:bottom, left:right], self.image_size, self.method)
 
-    def _padded_crop(self, image: Image.Image, rng: random.Random) -> Image.Image:
-        image, padding = self._resize(image, rng), self.options["padding"]
+    def _padded_crop(self, image: np.ndarray | EncodedImage, rng: random.Random) -> np.ndarray:
+        whole, padding = Image.fromarray(self._resize(image, rng)), self.options["padding"]
         left, top = (rng.randint(-padding, padding) for _ in range(2))
         # Pillow fills what lies outside of the image with black.
-        return image.crop((left, top, left + self.image_size, top + self.image_size))
+        box = (left, top, left + self.image_size, top + self.image_size)
+        return np.asarray(whole.crop(box))
 
-    def _resize(self, image: Image.Image, rng: random.Random) -> Image.Image:
-        if image.size == (self.image_size, self.image_size):
-            return image
-        return Image.fromarray(
-            resize_and_crop(np.asarray(image), self.image_size, 1.0, self.method)
-        )
+    def _resize(self, image: np.ndarray | EncodedImage, _: random.Random) -> np.ndarray:
+        pixels = image.pixels() if isinstance(image, EncodedImage) else image
+        return resize_and_crop(pixels, self.image_size, 1.0, self.method)
+
+    @staticmethod
+    def _choose_resizer(name: str) -> Callable[..., np.ndarray]:
+        if name not in RESIZERS:
+            raise unknown_name("resizer", name, RESIZERS, "augmentation.resizer")
+        return RESIZERS[name]
 
     def _build_randaugment(self) -> Callable[[Image.Image, random.Random], Image.Image] | None:
         if not self.options["randaugment"]:
@@ -279,20 +299,38 @@ def apply_seeded(
 
 
 def apply_seeded_batch(
-    transform: TrainTransform, images: Sequence[np.ndarray], seeds: Sequence[int]
+    transform: TrainTransform,
+    images: Sequence[np.ndarray] | Sequence[EncodedImage],
+    seeds: Sequence[int],
 ) -> torch.Tensor | list[torch.Tensor]:
     """Augment a batch, each image with its own seed.
 
     Returns:
         float32 [B, 3, S, S] in [0, 1]; with several views a list of them.
     """
+    views = [as_pixels(view) for view in augment_batch(transform, images, seeds)]
+    return views[0] if len(views) == 1 else views
+
+
+def augment_batch(
+    transform: TrainTransform,
+    images: Sequence[np.ndarray] | Sequence[EncodedImage],
+    seeds: Sequence[int],
+) -> list[torch.Tensor]:
+    """Augment a batch for the way to a device, which takes bytes in a quarter of the time.
+
+    Returns:
+        For each view uint8 [B, 3, S, S], or float32 in [0, 1] where random erasing has put noise
+        in; `as_pixels` makes float32 of both.
+    """
     generators = [random.Random(int(seed)) for seed in seeds]
     augmented = [
         transform.augment(image, rng) for image, rng in zip(images, generators, strict=True)
     ]
-    views = [to_float(np.stack(view)) for view in zip(*augmented, strict=True)]
+    views = [stack_images(view) for view in zip(*augmented, strict=True)]
     if transform.options["random_erasing"] > 0:
+        views = [as_pixels(view) for view in views]
         for view in views:
             for image, rng in zip(view, generators, strict=True):
                 transform.erase(image, rng)
-    return views[0] if len(views) == 1 else views
+    return views

@@ -1,21 +1,21 @@
-"""What a builder plug-in returns: the classes of a data set and a stream of its examples."""
+"""What a builder plug-in returns: the classes of a data set and its examples or their places."""
 
 from __future__ import annotations
 
-import io
-import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
-
 from robustvit.core.errors import UserError, unknown_name
+from robustvit.data.readers import Place, Reader
 
 COUNTS_EXAMPLE = (
     '"expected_counts: official", or "expected_counts: {train: {total: 3060, per_class: 30}}"'
 )
+# Options of every builder that plans by `ArchivePlan`; they decide what is accepted and change no
+# byte of the images.
+COMMON_OPTIONS = frozenset({"expected_counts", "damaged_images"})
 
 
 class Example(NamedTuple):
@@ -31,9 +31,45 @@ class Example(NamedTuple):
     image: bytes
 
 
+class Entry(NamedTuple):
+    """Where one image of a split is; `split`, `id` and `label` are those of `Example`."""
+
+    split: str
+    id: str
+    label: int
+    place: Place
+
+
+@dataclass(frozen=True)
+class ArchivePlan:
+    """A data set whose images can be read in any order: by several processes, and resumed.
+
+    Attributes:
+        classes: names in label order.
+        splits: names of the splits.
+        entries: lists the images without reading them; their order is that of the set.
+        reader: gives the bytes of an entry.
+        encoding: "jpeg" or "png"; None if the set has both.
+        official: what `expected_counts: official` stands for (see `check_expected_counts`).
+        wanted: ids that belong to the set; those without an entry are missing.
+        require_complete: whether a missing image is an error; otherwise the manifest names it.
+        ignored: files of the archive that are no images, for the manifest.
+    """
+
+    classes: list[str]
+    splits: list[str]
+    entries: Callable[[], Iterator[Entry]]
+    reader: Reader
+    encoding: str | None = "jpeg"
+    official: dict = field(default_factory=dict)
+    wanted: frozenset[str] = frozenset()
+    require_complete: bool = True
+    ignored: list[str] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class DatasetPlan:
-    """A data set that can be built in one pass over its archives.
+    """A data set whose images are made one after the other, in one pass.
 
     Attributes:
         classes: names in label order.
@@ -41,7 +77,6 @@ class DatasetPlan:
         examples: starts the pass.
         total: number of examples if it is known beforehand, for the progress display.
         encoding: "jpeg" or "png".
-        missing: names of images that belong to the set and are not in the archive.
     """
 
     classes: list[str]
@@ -49,34 +84,15 @@ class DatasetPlan:
     examples: Callable[[], Iterator[Example]]
     total: int | None = None
     encoding: str = "jpeg"
-    missing: list[str] = field(default_factory=list)
-
-
-def image_size(data: bytes, name: str) -> tuple[int, int]:
-    """Decode an image completely and return its height and width in pixels.
-
-    Raises:
-        UserError: if it does not decode.
-    """
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # odd EXIF data, of which ImageNet has some
-            with Image.open(io.BytesIO(data)) as image:
-                image.load()
-                return image.height, image.width
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError) as error:
-        raise UserError(
-            f"{name}: the image does not decode ({error}). Replace it in its archive, or take the "
-            "official archive again."
-        ) from error
 
 
 def check_options(options: dict, known: set[str], builder: str) -> None:
-    """Refuse options that a builder does not have.
+    """Refuse options that a builder does not have; every builder has `COMMON_OPTIONS`.
 
     Raises:
         UserError: naming the first unknown one.
     """
+    known = known | COMMON_OPTIONS
     unknown = sorted(set(options) - known)
     if unknown:
         raise UserError(
@@ -88,7 +104,7 @@ def check_options(options: dict, known: set[str], builder: str) -> None:
 def check_expected_counts(
     options: dict, official: dict, splits: Sequence[str], classes: Sequence[str], counts: Counter
 ) -> None:
-    """Compare the plan with the option `expected_counts`, before anything is written.
+    """Compare the number of images with the option `expected_counts`.
 
     A paper's numbers hold for the complete archive: with this option a smaller one is an error
     instead of a data set of the same name.
@@ -106,6 +122,8 @@ def check_expected_counts(
         UserError: naming the split, or the first class, whose number is another one.
     """
     chosen = options.get("expected_counts") or {}
+    if chosen == "official" and not official:
+        raise UserError("options.expected_counts: no official counts are known for these options.")
     chosen = official if chosen == "official" else chosen
     if not isinstance(chosen, dict):
         raise UserError(

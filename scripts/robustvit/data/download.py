@@ -2,57 +2,88 @@
 
 from __future__ import annotations
 
-import csv
-import errno
+import contextlib
 import hashlib
-import http.client
+import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http.client import HTTPResponse
 from pathlib import Path
 
-from robustvit.core.files import atomic_path
-from robustvit.core.progress import Progress
-from robustvit.data.package_files import package_file
+from robustvit.data.transfer import DownloadError, Reading, transfer
+
+__all__ = ["DownloadError", "download", "download_size"]
 
 TIMEOUT_SECONDS = 15.0
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+BLOCK_BYTES = 1 << 20
+PARTIAL_CONTENT = 206
 
 
-class DownloadError(Exception):
-    """A download that failed for a reason outside this machine's disk."""
+@dataclass(frozen=True)
+class WebFile:
+    """A file behind an address (`https:`, or `file:`), read from any byte on where that goes."""
+
+    url: str
+
+    @contextlib.contextmanager
+    def open(self, start: int, version: str | None) -> Iterator[Reading]:
+        """Ask for the bytes from `start` on; the server starts at 0 if the file is another now."""
+        request = urllib.request.Request(self.url)
+        if start:
+            request.add_header("Range", f"bytes={start}-")
+            if version:
+                request.add_header("If-Range", version)
+        with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
+            begin = start if response.status == PARTIAL_CONTENT else 0
+            length = response.headers.get("Content-Length")
+            total = begin + int(length) if length else None
+            yield Reading(begin, total, _version(response), _blocks(response))
+
+
+def _version(response: HTTPResponse) -> str | None:
+    """A mark of the file's content; a weak ETag may not be used to go on (RFC 9110, 13.1.5)."""
+    tag = response.headers.get("ETag")
+    strong = tag if tag and not tag.startswith("W/") else None
+    return strong or response.headers.get("Last-Modified")
+
+
+def _blocks(response: HTTPResponse) -> Iterator[bytes]:
+    while block := response.read(BLOCK_BYTES):
+        yield block
 
 
 def download(url: str, path: Path, *, digest: str, algorithm: str = "sha256") -> None:
-    """Download `url` to `path` and check its digest; nothing is left behind if that fails.
+    """Download `url` to `path` and check its digest; an interrupted download goes on the next time.
+
+    A file that was downloaded and checked before is left as it is.
 
     Raises:
-        DownloadError: without a network, on an HTTP error, or if the digest differs.
+        DownloadError: without a network, on an HTTP error, or if the digest differs (nothing is
+            left behind then).
         OSError: if the disk is full.
     """
-    with atomic_path(path) as temporary:
-        try:
-            _stream(url, temporary)
-        except (OSError, http.client.HTTPException) as error:
-            if getattr(error, "errno", None) in NO_SPACE:
-                raise
-            raise DownloadError(f"{url}: {error}") from error
-        with open(temporary, "rb") as handle:
+
+    def check(partial: Path) -> None:
+        with open(partial, "rb") as handle:
             found = hashlib.file_digest(handle, algorithm).hexdigest()
         if found != digest:
             raise DownloadError(f"{url}: its {algorithm} is {found}, expected {digest}")
 
-
-def _stream(url: str, path: Path) -> None:
-    with urllib.request.urlopen(url, timeout=TIMEOUT_SECONDS) as response, open(path, "wb") as out:
-        total = int(response.headers.get("Content-Length") or 0) / 1e6
-        with Progress(total, "MB", f"download {url.rsplit('/', 1)[-1]}") as progress:
-            while block := response.read(1 << 20):
-                out.write(block)
-                progress.update(round(out.tell() / 1e6, 1))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    transfer(WebFile(url), path, check)
 
 
-def official_downloads(source: str) -> dict[str, tuple[str, str]]:
-    """The addresses that TFDS keeps for `source`: file name → (url, SHA-256)."""
-    table = package_file("tensorflow_datasets", f"datasets/{source}/checksums.tsv")
-    with open(table, encoding="utf-8", newline="") as handle:
-        rows = [row for row in csv.reader(handle, delimiter="\t") if len(row) == 4]
-    return {name: (url, digest) for url, _, digest, name in rows}
+def download_size(url: str, seconds: float) -> int | None:
+    """Ask for the size of a file in bytes without its content; None if the server keeps it secret.
+
+    Raises:
+        DownloadError: if the address does not answer within `seconds`.
+    """
+    request = urllib.request.Request(url, method="HEAD")
+    try:
+        with urllib.request.urlopen(request, timeout=seconds) as response:
+            length = response.headers.get("Content-Length")
+    except OSError as error:
+        raise DownloadError(f"{url}: {error}") from error
+    return int(length) if length else None

@@ -12,6 +12,7 @@ from PIL import Image
 
 from robustvit.core.errors import unknown_name
 from robustvit.data.reading import TfdsImages
+from robustvit.data.resizing import resize_window
 
 INTERPOLATIONS = {
     "nearest": Image.Resampling.NEAREST,
@@ -32,9 +33,17 @@ def interpolation(name: str) -> Image.Resampling:
     return INTERPOLATIONS[name]
 
 
-def to_float(image: np.ndarray) -> torch.Tensor:
-    """uint8 [..., H, W, 3] in 0–255 → float32 [..., 3, H, W] in [0, 1]."""
-    return torch.from_numpy(np.ascontiguousarray(np.moveaxis(image, -1, -3))).float().div_(255)
+def stack_images(images: Sequence[np.ndarray]) -> torch.Tensor:
+    """uint8 images [H, W, 3] of one size → uint8 [B, 3, H, W], in memory still [B, H, W, 3]."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2)
+
+
+def as_pixels(images: torch.Tensor) -> torch.Tensor:
+    """uint8 in 0–255 → float32 in [0, 1], the same on every device; float32 passes unchanged."""
+    if images.dtype != torch.uint8:
+        return images
+    # A GPU multiplies by the reciprocal of a plain number, which rounds otherwise.
+    return images.contiguous().float().div_(torch.full((), 255.0, device=images.device))
 
 
 def resize_and_crop(
@@ -59,9 +68,8 @@ def resize_and_crop(
         target = (shorter, int(shorter * height / width))
     else:
         target = (int(shorter * width / height), shorter)
-    resized = Image.fromarray(image).resize(target, method)
     left, top = round((target[0] - size) / 2.0), round((target[1] - size) / 2.0)
-    return np.asarray(resized.crop((left, top, left + size, top + size)))
+    return resize_window(image, target, left, top, size, method)
 
 
 def eval_transform(spec: dict) -> Callable[[np.ndarray], torch.Tensor]:
@@ -74,7 +82,7 @@ def eval_transform(spec: dict) -> Callable[[np.ndarray], torch.Tensor]:
     method = interpolation(spec["interpolation"])
 
     def transform(image: np.ndarray) -> torch.Tensor:
-        return to_float(resize_and_crop(image, size, crop_pct, method))
+        return as_pixels(stack_images([resize_and_crop(image, size, crop_pct, method)]))[0]
 
     return transform
 
@@ -85,11 +93,16 @@ def load_batch(
     """Images and labels of an open data set: float32 [B, 3, S, S] in [0, 1], int64 [B]."""
     size, crop_pct = spec["image_size"], spec["crop_pct"]
     method = interpolation(spec["interpolation"])
-    images = [resize_and_crop(image, size, crop_pct, method) for image in data.images(indices)]
+    # One after the other: photographs take a hundred times the memory of what is cut out of them.
+    images = [
+        resize_and_crop(image, size, crop_pct, method)
+        for index in indices
+        for image in data.images([index])
+    ]
     labels = torch.from_numpy(data.labels[np.asarray(indices, np.int64)])
     if not images:
         return torch.empty(0, 3, size, size), labels
-    return to_float(np.stack(images)), labels
+    return as_pixels(stack_images(images)), labels
 
 
 def load_eval_batch(

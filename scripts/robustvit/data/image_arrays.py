@@ -11,7 +11,7 @@ from typing import IO
 import numpy as np
 
 from robustvit.core.errors import UserError
-from robustvit.data.archives import readable
+from robustvit.data.safety import readable
 
 ROWS = 1024
 HEADERS = {
@@ -72,7 +72,7 @@ class ImageArray:
         Raises:
             UserError: if the file is cut off.
         """
-        with readable(self.path), self._open() as file:
+        with readable(self.path), self.open() as file:
             left = self._length
             while left:
                 count = min(ROWS, left)
@@ -89,7 +89,8 @@ class ImageArray:
         with self._open_stored() as file:
             return self._checked("an array", *_read_header(file))
 
-    def _open(self) -> IO[bytes]:
+    def open(self) -> IO[bytes]:
+        """Open the file at the first byte of the first image."""
         if self.path.suffix == ".bin":
             return self.path.open("rb")
         file = self._open_stored()

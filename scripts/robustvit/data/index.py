@@ -68,6 +68,12 @@ def map_labels(folder: Path, split: str) -> np.ndarray:
     return np.asarray(np.load(labels_file(folder, split), mmap_mode="r", allow_pickle=False))
 
 
+def write_index(folder: Path, split: str, names: np.ndarray, labels: np.ndarray) -> None:
+    """Write the two files of a split: byte strings [N] and int64 [N]."""
+    np.save(names_file(folder, split), names)
+    np.save(labels_file(folder, split), labels)
+
+
 class IndexWriter:
     """Collects the ids and labels of a split in little memory."""
 
@@ -89,28 +95,12 @@ class IndexWriter:
             self._pack()
 
     def describe(self, num_classes: int) -> dict:
-        """The split's part of the manifest: its size, counts by class, and which images it has.
-
-        Raises:
-            UserError: if an id occurs twice.
-        """
-        names = np.sort(self._arrays()[0])
-        repeated = np.flatnonzero(names[1:] == names[:-1])
-        if len(repeated):
-            name = names[repeated[0]].decode()
-            raise UserError(f"{name}: this image is in the archive more than once.")
-        return {
-            "num_examples": len(self),
-            "class_counts": np.bincount(self._arrays()[1], minlength=num_classes).tolist(),
-            # Which images, whatever their order and bytes: to compare splits between machines.
-            "ids_sha256": _hash_lines(names),
-        }
+        """The split's part of the manifest; see `describe_index`."""
+        return describe_index(*self._arrays(), num_classes)
 
     def write(self, folder: Path, split: str) -> None:
         """Write the two files of the split."""
-        names, labels = self._arrays()
-        np.save(names_file(folder, split), names)
-        np.save(labels_file(folder, split), labels)
+        write_index(folder, split, *self._arrays())
 
     def _arrays(self) -> tuple[np.ndarray, np.ndarray]:
         if self._names or len(self._chunks) != 1:
@@ -122,6 +112,30 @@ class IndexWriter:
     def _pack(self) -> None:
         self._chunks.append((np.array(self._names, "S"), np.array(self._labels, np.int64)))
         self._names, self._labels = [], []
+
+
+def describe_index(names: np.ndarray, labels: np.ndarray, num_classes: int) -> dict:
+    """The split's part of the manifest: its size, counts by class, and which images it has.
+
+    Args:
+        names: ids, byte strings [N].
+        labels: int64 [N].
+        num_classes: number of labels.
+
+    Raises:
+        UserError: if an id occurs twice.
+    """
+    names = np.sort(names)
+    repeated = np.flatnonzero(names[1:] == names[:-1])
+    if len(repeated):
+        name = names[repeated[0]].decode()
+        raise UserError(f"{name}: this image is in the archive more than once.")
+    return {
+        "num_examples": len(names),
+        "class_counts": np.bincount(labels, minlength=num_classes).tolist(),
+        # Which images, whatever their order and bytes: to compare splits between machines.
+        "ids_sha256": _hash_lines(names),
+    }
 
 
 def _hash_lines(names: np.ndarray) -> str:

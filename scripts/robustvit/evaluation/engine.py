@@ -6,6 +6,7 @@ attacks.
 
 from __future__ import annotations
 
+import shutil
 import time
 from pathlib import Path
 
@@ -30,6 +31,10 @@ from robustvit.models.stable import StableRows
 from robustvit.training.devices import Device
 
 ATTACKS = "robustvit.attacks"
+NAN_NEARBY = (
+    "They are on the images themselves: near them, or in its gradients, the model divides by zero "
+    "or takes the root of zero. Such a model cannot be evaluated."
+)
 IDENTITY = ("experiment", "protocol", "dataset", "threat", "attack", "seed")
 
 
@@ -70,7 +75,7 @@ def evaluate_shard(
     for name, outcome in outcomes.items():
         found.append(_check_ball(name, shard, outcome, spec["threat"]))
         logits_after = predict(model, outcome.adversarial, spec["batch_size"])
-        checks.require_finite(logits_after, f"{weights} under {name}")
+        checks.require_finite(logits_after, f"{weights} under {name}", NAN_NEARBY)
         attacks[name] = _rows(shard, outcome, logits_after, spec["threat"]["norm"])
     found.append(checks.check_reproducible(model.stable))
     table = make_table(
@@ -86,10 +91,15 @@ def evaluate_shard(
 def discard_partial(
     spec: dict, manifest: str | Path, weights: str | Path, device: Device, work_dir: str | Path
 ) -> None:
-    """Remove the finished attacks in `work_dir` of a shard whose rows have been written."""
+    """Remove the finished attacks in `work_dir` of a shard whose rows have been written.
+
+    Those that it left there under other settings go as well.
+    """
     partial = _open_partial(spec, manifest, weights, device, work_dir)
     if partial is not None:
-        partial.clear()
+        place = spec["shard"]
+        for folder in partial.folder.parent.glob(f"{place['index']}-of-{place['count']}-*"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def load_attack(name: str) -> object:
@@ -138,6 +148,10 @@ def _attack(
     attack, threat, place = spec["attack"], spec["threat"], spec["shard"]
     if not attack:
         return {}
+    if threat and threat["epsilon_255"] < 0:
+        raise UserError(
+            f"{spec['experiment']}: epsilon_255 is {threat['epsilon_255']}; expected 0 or more"
+        )
     if not threat:
         raise UserError(
             f"{spec['experiment']}: protocol {spec['protocol']} attacks, so it needs a threat such "

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -13,9 +12,10 @@ import pyarrow.parquet as pq
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import atomic_directory, read_json, write_json
+from robustvit.core.sources import code_digest
 from robustvit.data.building import DatasetPlan, Example
 from robustvit.data.png import encode_png
-from robustvit.data.writing import write_into
+from robustvit.data.writing import About, derived_name, derived_source, write_into
 from robustvit.evaluation.adversarial import IMAGE, ROUNDED, decode_image, round_to_8_bits
 from robustvit.evaluation.gather import read_shards
 from robustvit.evaluation.rows import read_rows
@@ -42,16 +42,14 @@ def export_adversarial(spec: dict, shards: Sequence[Path], manifest: Path, outpu
         UserError: for a shard that is damaged or holds no images.
     """
     original, images = read_json(manifest), _Images(spec, shards)
-    names = (spec["experiment"], spec["protocol"])
-    name = re.sub(r"[^a-z0-9_]", "_", f"a_{'_'.join(names)}".lower())
-    source = {
-        "stand_in": bool(original.get("stand_in")),
-        "origin": original.get("origin"),
-        "sha256": {original["dataset"]: original["sha256"]},
-    }
+    names = [spec["experiment"], spec["protocol"]]
+    code = code_digest("export_adversarial.py")
+    about = About(
+        derived_name("a", *names), "adversarial", derived_source(original), {"of": names}, code
+    )
     with atomic_directory(output.parent) as folder:
         plan = images.plan(original["classes"], folder / PIXELS)
-        write_into(folder, plan, output.name, dataset=name, builder="adversarial", source=source)
+        write_into(folder, plan, output.name, about)
         pq.write_table(images.verdicts, folder / VERDICTS)
         described = read_json(folder / output.name)
         keys = ("experiment", "protocol", "threat", "attack", "seed")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
+from torch import Tensor
 
 from robustvit.attacks.support.outcome import AttackOutcome
 from robustvit.core.files import atomic_path, sha256
@@ -28,29 +28,28 @@ class PartialOutcomes:
         self.folder, self.device = folder, device
 
     def load(self, name: str) -> AttackOutcome | None:
-        """Return a saved outcome, or None if there is none that can be read."""
+        """Return a saved outcome, or None if there is none that is whole."""
         path = self._path(name)
         if not path.exists():
             return None
         try:
             with safe_open(path, framework="pt", device=str(self.device)) as stored:
-                seconds = float(stored.metadata()["seconds"])
+                about = stored.metadata() or {}
                 tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118
-            return AttackOutcome(seconds=seconds, **tensors)
         except SafetensorError:
             return None
+        if about.get("sha256") != _digest(tensors):
+            return None
+        return AttackOutcome(seconds=float(about["seconds"]), **tensors)
 
     def save(self, name: str, outcome: AttackOutcome) -> None:
         """Keep an outcome."""
         names = ("adversarial", "ran", "queries")
         found = {name: getattr(outcome, name) for name in names}
         tensors = {n: t.cpu().contiguous() for n, t in found.items() if t is not None}
+        about = {"seconds": repr(outcome.seconds), "sha256": _digest(tensors)}
         with atomic_path(self._path(name)) as temporary:
-            save_file(tensors, temporary, metadata={"seconds": repr(outcome.seconds)})
-
-    def clear(self) -> None:
-        """Remove everything: the shard is complete."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+            save_file(tensors, temporary, metadata=about)
 
     def _path(self, name: str) -> Path:
         return self.folder / f"{name}.safetensors"
@@ -67,3 +66,11 @@ def partial_key(
     parts = [json.dumps(settings, sort_keys=True), sha256(manifest), sha256(weights)]
     parts.append(code_digest("evaluate_model.py", plugins))
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:24]
+
+
+def _digest(tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()

@@ -50,6 +50,11 @@ def load_shard(spec: dict, manifest: str | Path, device: Device) -> Shard:
         UserError: if there are fewer examples than shards, or pixels outside [0, 1].
     """
     dataset, place = spec["dataset"], spec["shard"]
+    if not Path(manifest).is_file():
+        raise UserError(
+            f"{manifest}: no such file; expected a data set's manifest.json, for instance "
+            "results/demo/datasets/cifar10/manifest.json"
+        )
     data = TfdsImages(manifest, dataset)
     selected = selected_indices(data.labels, dataset)
     index = np.array_split(selected, place["count"])[place["index"]]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import sha256
+from robustvit.data.mirrors import local_folders
 
 EXAMPLE = '"mirror:xcit_s12_imagenet_eps4.pth.tar" or "file:/data/weights.safetensors"'
 FOLDER = "checkpoints"
@@ -66,9 +67,10 @@ def find_in_mirrors(name: str, mirrors: Iterable[str]) -> Path | None:
     Args:
         name: for instance "resnet50.pth" or "cifar10/Linf/Wong2020Fast.pt".
         mirrors: folders; the subfolder `checkpoints` of each goes before the folder itself.
+            Buckets hold data sets only and are left out.
     """
     places = (
-        folder / name for mirror in mirrors for folder in (Path(mirror) / FOLDER, Path(mirror))
+        folder / name for mirror in local_folders(mirrors) for folder in (mirror / FOLDER, mirror)
     )
     return next((path for path in places if path.is_file()), None)
 

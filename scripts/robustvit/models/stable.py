@@ -24,7 +24,7 @@ class StableRows(nn.Module):
     a batch of the reference size gives them, which is tried out when the size comes back.
     Otherwise the batch is cut into batches of the reference size, the last one filled up with
     copies of its images. That depends on the model and on the device, never on the images of a
-    shard, so all shards decide alike.
+    shard, so all shards decide alike. A reference size that a GPU's memory does not hold is halved.
 
     Args:
         inner: frozen model in evaluation mode, images [B, 3, H, W] to logits [B, K].
@@ -38,6 +38,7 @@ class StableRows(nn.Module):
     def __init__(self, inner: nn.Module, shape: tuple[int, ...]) -> None:
         super().__init__()
         self.inner, self.stable, self.training = inner, True, inner.training
+        self._reference: int | None = None
         random = torch.Generator().manual_seed(0)  # the same images in every process
         self._images = torch.rand((max(REFERENCE.values()) + SHIFT, *shape), generator=random)
         self._expected: dict[State, tuple[Tensor, ...]] = {}
@@ -47,15 +48,27 @@ class StableRows(nn.Module):
         """Return the logits [B, K] of images [B, 3, H, W]."""
         images = images.contiguous()
         state = self._state(images)
-        reference = REFERENCE.get(images.device.type, 64)
-        if not self._reproducible(state, reference, images) or self._same(state, len(images)):
+        if not self._reproducible(state, images) or self._same(state, images):
             return self.inner(images)
-        return torch.cat([self._padded(state, x, reference) for x in images.split(reference)])
+        parts = images.split(self._reference)
+        if len(parts) == 1:
+            return self._padded(images)
+        return torch.cat([
+            self.inner(x) if self._same(state, x) else self._padded(x) for x in parts
+        ])  # fmt: skip
 
-    def _padded(self, state: State, images: Tensor, reference: int) -> Tensor:
-        """Run a batch of the reference size or less."""
-        count = len(images)
-        if count == reference or self._same(state, count):
+    def tried(self, like: Tensor) -> bool:
+        """Try passes with and without gradients of images like these; return `stable`."""
+        for gradient in (False, True):
+            with torch.set_grad_enabled(gradient):
+                point = like[:1].detach().requires_grad_(gradient)
+                self._reproducible(self._state(point), point)
+        return self.stable
+
+    def _padded(self, images: Tensor) -> Tensor:
+        """Run a batch of less than the reference size."""
+        count, reference = len(images), self._reference
+        if count == reference:
             return self.inner(images)
         # Detached: what is thrown away gives no gradient.
         copies = images.detach().repeat(-(-reference // count), 1, 1, 1)[count:reference]
@@ -66,32 +79,47 @@ class StableRows(nn.Module):
         folded = (n for n, m in enumerate(self.inner.modules()) if "forward" in m.__dict__)
         return torch.is_grad_enabled() and images.requires_grad, tuple(folded)
 
-    def _reproducible(self, state: State, reference: int, like: Tensor) -> bool:
+    def _reproducible(self, state: State, like: Tensor) -> bool:
         """Whether the reference size can be relied on; remember its answers."""
         if self.stable and state not in self._expected:
             images = self._images.to(like)
-            expected = self._probe(state, images[:reference])
-            # The same images in other places, and others beside them.
-            moved = self._probe(state, images[SHIFT : SHIFT + reference])
-            self._expected[state], self._usable[state, reference] = expected, True
+            expected, moved = self._probe_reference(state, images)
+            self._expected[state] = expected
+            self._usable[state, self._reference] = True
             pairs = zip(expected, moved, strict=True)
-            self.stable = all(torch.equal(a[SHIFT:], b[:-SHIFT]) for a, b in pairs)
+            self.stable = all(_equal(a[SHIFT:], b[:-SHIFT]) for a, b in pairs)
         return self.stable
 
-    def _same(self, state: State, size: int) -> bool:
-        """Whether a batch of `size` is known to give every image the reference's answers."""
+    def _probe_reference(self, state: State, images: Tensor) -> tuple[tuple[Tensor, ...], ...]:
+        """Answers of the reference size, halved until it fits into the device's memory."""
+        if self._reference is None:
+            self._reference = REFERENCE.get(images.device.type, 64)
+        while True:
+            size = self._reference
+            try:
+                # The second time in other places, with other images beside them.
+                return tuple(self._probe(state, images[n : n + size]) for n in (0, SHIFT))
+            except torch.OutOfMemoryError:
+                if size <= 2 * SHIFT:
+                    raise
+                # All that was learnt about the larger size is of no use.
+                self._reference, self._expected, self._usable = size // 2, {}, {}
+
+    def _same(self, state: State, images: Tensor) -> bool:
+        """Whether a batch of this size is known to give every image the reference's answers."""
+        size = len(images)
         if (state, size) not in self._usable:
             self._usable[state, size] = None  # a size that occurs once is not worth the trial
         elif self._usable[state, size] is None:
-            self._usable[state, size] = self._compare(state, size)
+            self._usable[state, size] = self._compare(state, images)
         return bool(self._usable[state, size])
 
-    def _compare(self, state: State, size: int) -> bool:
-        expected = self._expected[state]
+    def _compare(self, state: State, like: Tensor) -> bool:
+        expected, size = self._expected[state], len(like)
         places = (torch.arange(size) + SHIFT) % len(expected[0])
-        found = self._probe(state, self._images[places].to(expected[0]))
-        places = places.to(expected[0].device)
-        return all(torch.equal(a[places], b) for a, b in zip(expected, found, strict=True))
+        found = self._probe(state, self._images[places].to(like))
+        places = places.to(like.device)
+        return all(_equal(a[places], b) for a, b in zip(expected, found, strict=True))
 
     def _probe(self, state: State, images: Tensor) -> tuple[Tensor, ...]:
         """Logits of `images`, and the gradients of their cross-entropy if the state has them."""
@@ -106,3 +134,8 @@ class StableRows(nn.Module):
             loss = F.cross_entropy(logits.float(), logits.argmin(dim=1), reduction="sum")
             (gradient,) = torch.autograd.grad(loss, point)
         return logits.detach(), gradient
+
+
+def _equal(one: Tensor, other: Tensor) -> bool:
+    """Compare bit for bit; NaN is as NaN."""
+    return bool(((one == other) | (one.isnan() & other.isnan())).all())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import torch
 from torch import Tensor, nn
 
@@ -20,19 +22,27 @@ def require_classifier(model: nn.Module, spec: dict, where: str) -> None:
         where: named by the message.
 
     Raises:
-        UserError: for a model that fails on the images, or returns a tuple, another shape, another
-            number of classes, or a value that is not finite.
+        UserError: for a model that fails on the images, changes them, or returns a tuple, another
+            shape, another number of classes, or a value that is not finite.
     """
     size = spec["image_size"]
-    device = next((tensor.device for tensor in model.parameters()), torch.device("cpu"))
+    tensors = itertools.chain(model.parameters(), model.buffers())
+    device = next((tensor.device for tensor in tensors), torch.device("cpu"))
     slope = torch.linspace(0, 1, size, device=device).expand(3, size, size)
+    images = torch.stack([torch.full_like(slope, 0.5), slope])
+    before = images.clone()
     try:
-        output = model(torch.stack([torch.full_like(slope, 0.5), slope]))
+        output = model(images)
     except (RuntimeError, ValueError, AssertionError, IndexError) as error:
         raise UserError(
             f"{where} fails on images [2, 3, {size}, {size}]: {str(error).splitlines()[0]}. "
             "Check `image_size` of its data set."
         ) from error
+    if not torch.equal(images, before):
+        raise UserError(
+            f"{where} changes its input in place, and with it the images that are evaluated. "
+            "Write `x = x - mean` instead of `x -= mean` in the model."
+        )
     require_logits(output, 2, spec["num_classes"], where)
 
 

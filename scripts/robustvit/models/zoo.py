@@ -22,7 +22,15 @@ DATASETS = ("cifar10", "cifar100", "imagenet")
 THREATS = {"Linf": "linf", "L2": "l2", "corruptions": "common_corruptions"}
 
 
-@cache
+# How RobustBench prepares images, by its names, as keys of a model here; what is not in the list
+# (a crop without a resize, a resize to a square) the evaluation here has no keys for.
+PREPARATIONS = {
+    "Res256Crop224": {"crop_pct": 0.875, "interpolation": "bilinear"},
+    "BicubicRes256Crop224": {"crop_pct": 0.875, "interpolation": "bicubic"},
+    None: {},
+}
+
+
 def zoo_names(dataset: str, threat: str) -> tuple[str, ...]:
     """Names of RobustBench's models, read from its source: importing it would load torch.
 
@@ -33,18 +41,37 @@ def zoo_names(dataset: str, threat: str) -> tuple[str, ...]:
     Raises:
         UserError: if the package is not installed.
     """
+    return tuple(_zoo_preparations(dataset, threat))
+
+
+def zoo_preparation(dataset: str, threat: str, name: str) -> str | None:
+    """What RobustBench calls its preparation of images for a model; None for none of its own."""
+    if dataset not in DATASETS or threat not in THREATS:
+        return None
+    return _zoo_preparations(dataset, threat).get(name)
+
+
+@cache
+def _zoo_preparations(dataset: str, threat: str) -> dict[str, str | None]:
     package = importlib.util.find_spec("robustbench")
     if package is None or package.origin is None:
         raise UserError("model family robustbench: the package robustbench is not installed")
     path = Path(package.origin).parent / "model_zoo" / f"{dataset}.py"
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-    return tuple(
-        pair.elts[0].value
+    return {
+        pair.elts[0].value: _preparation(pair.elts[1])
         for part in tree.body
         if isinstance(part, ast.Assign) and _names(part) == {THREATS[threat]}
         for pair in ast.walk(part.value)
         if isinstance(pair, ast.Tuple) and _is_entry(pair)
-    )
+    }
+
+
+def _preparation(entry: ast.Dict) -> str | None:
+    for key, value in zip(entry.keys, entry.values, strict=True):
+        if isinstance(key, ast.Constant) and key.value == "preprocessing":
+            return value.value if isinstance(value, ast.Constant) else None
+    return None
 
 
 def _names(part: ast.Assign) -> set[str]:

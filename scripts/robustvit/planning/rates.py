@@ -51,9 +51,8 @@ class Rates:
         """Seconds of a forward pass of MODEL on one image."""
         cost = model_cost(model)
         speed = self._nearest(model, cost)
-        seconds = between(*self._scaled(speed, cost, precision))
-        if not self.measured_here:
-            seconds = seconds * self.facts.price("other_device_factor")
+        factor = "same_device_factor" if self.measured_here else "other_device_factor"
+        seconds = self.scaled(speed, cost, precision) * self.facts.price(factor)
         return Rate(seconds, self._basis(speed))
 
     def _nearest(self, model: Mapping, cost: Cost) -> Speed:
@@ -68,7 +67,8 @@ class Rates:
 
         return min(family or self.known, key=distance)
 
-    def _scaled(self, speed: Speed, cost: Cost, precision: str) -> tuple[float, float]:
+    def scaled(self, speed: Speed, cost: Cost, precision: str) -> Range:
+        """Seconds of a forward pass, scaled by operations and by memory from one measured speed."""
         before, there = model_cost(speed.model), self.facts.device(speed.device)
         seconds = 1.0 / (speed.images_per_second * speed.passes)
         arithmetic = (
@@ -82,7 +82,7 @@ class Rates:
             * there["gigabytes_per_second"]
             / self.size["gigabytes_per_second"]
         )
-        return seconds * arithmetic, seconds * memory
+        return between(seconds * arithmetic, seconds * memory)
 
     def _basis(self, speed: Speed) -> str:
         carried = "" if self.measured_here else f", carried over from {speed.device}"

@@ -39,11 +39,11 @@ def plan_run(targets: Sequence[str], configfiles: Sequence[str], given: Mapping)
         config = resolve(_merged([MAIN, *configfiles], files[len(configfiles) :]))
         asked = {**config["plan"], **given}
         targets = list(targets) or asked["targets"]
+        if asked["devices"] < 1:
+            raise UserError(f"plan.devices: {asked['devices']}; expected 1 or more, as in 8.")
+        facts, stand_in = load_facts(asked["site"]), stand_in_datasets(config)
+        planner = Planner(config, facts, asked["device"], stand_in)
         jobs = planned_jobs(targets, files, asked["everything"])
-    if asked["devices"] < 1:
-        raise UserError(f"plan.devices: {asked['devices']}; expected 1 or more, for instance 8.")
-    facts, stand_in = load_facts(asked["site"]), stand_in_datasets(config)
-    planner = Planner(config, facts, asked["device"], stand_in)
     settings = {
         "targets": targets,
         "name": config["name"],
@@ -51,6 +51,7 @@ def plan_run(targets: Sequence[str], configfiles: Sequence[str], given: Mapping)
         "device": asked["device"],
         "devices": asked["devices"],
         "label": facts.device(asked["device"]).get("label", asked["device"]),
+        "note": facts.device(asked["device"]).get("note", ""),
     }
     return make_plan(jobs, planner, facts, asked["device"], asked["devices"], settings)
 

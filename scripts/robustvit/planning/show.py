@@ -55,6 +55,8 @@ def _foot(plan: Plan) -> Iterable[str]:
     yield "Times rest on:"
     for basis, share in plan.basis[:SHOWN_BASES]:
         yield f"  {share:5.1f} %  {basis}"
+    if plan.settings.get("note"):
+        yield f"Note: {plan.settings['note']}"
     yield "Prices, power and CO2 are assumptions: planning/prices.yaml, or your own (plan.site)."
 
 

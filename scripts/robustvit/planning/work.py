@@ -133,6 +133,8 @@ class Planner:
             chosen["attack"], chosen.get("options", {}), model["num_classes"], cost,
             self._standing(entry, protocol),
         )  # fmt: skip
+        if chosen.get("options", {}).get("engine") == "fast":
+            passes = passes * self.facts.price("fast_engine_factor")
         disk = images * ROW_BYTES / GB
         if chosen.get("save_adversarial"):
             disk += 4 * images * model["image_size"] ** 2 * 3 / GB

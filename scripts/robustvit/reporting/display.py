@@ -72,6 +72,7 @@ def _figures(spec: dict, summary: dict) -> list[dict]:
                 "caption": typeset(figure.get("caption") or ""),
                 "alt": (made or {}).get("alt") or figure.get("title") or figure["name"],
                 "made": made is not None,
+                "of_dataset": bool(figure.get("of_dataset")),
             }
         )
     return shown

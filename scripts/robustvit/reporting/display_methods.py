@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from robustvit.core.progress import format_seconds
+from robustvit.data.official import source_facts
 from robustvit.reporting.abstract import label_of
 from robustvit.reporting.formatting import count, setting, threat_text
 from robustvit.reporting.selection import CHOSEN, WORDS
@@ -116,19 +117,37 @@ def _training(training: dict) -> str:
 
 
 def display_datasets(spec: dict, summary: dict) -> list[dict]:
-    """One row per data set: classes, images per split, where they come from."""
+    """One row per data set: classes, images per split, where they come from, on which terms."""
     settings = spec.get("datasets") or {}
     return [
         {
             "label": label_of(settings, name),
             "stand_in": bool(found.get("stand_in")),
             "classes": count(len(found["classes"])) if found.get("classes") else "–",
-            "splits": ", ".join(f"{s}: {count(n)}" for s, n in found.get("splits", {}).items()),
+            "splits": [_split(found, split) for split in found.get("splits", {})],
             "origin": _origin(found),
+            "incomplete": found.get("complete") is False,
+            "licence": _licence(settings.get(name) or {}, found),
             "sha256": (found.get("sha256") or "–")[:12],
         }
         for name, found in summary["datasets"].items()
     ]
+
+
+def _split(found: dict, split: str) -> str:
+    """A split with its images, and how many of a class: "train: 5 000 (500 of each class)"."""
+    text, extremes = f"{split}: {count(found['splits'][split])}", found["per_class"][split]
+    if extremes is None:
+        return text
+    low, high = map(count, extremes)
+    return f"{text} ({low} of each class)" if low == high else f"{text} ({low}–{high} of a class)"
+
+
+def _licence(settings: dict, found: dict) -> str:
+    """The terms of the archive that the images are really from; "" for a source of one's own."""
+    source = "cifar10" if found.get("stand_in") else settings.get("source") or ""
+    facts = source_facts(source)
+    return f"{facts['label']}: {facts['licence']}; {facts['terms']}" if facts else ""
 
 
 def _origin(found: dict) -> str:
@@ -136,4 +155,5 @@ def _origin(found: dict) -> str:
         return "not built"
     if found.get("stand_in"):
         return "written from CIFAR-10's photographs, in the layout of the official archive"
-    return ORIGINS.get(found.get("origin"), str(found.get("origin") or "–"))
+    origin = ORIGINS.get(found.get("origin"), str(found.get("origin") or "–"))
+    return origin + (", not the complete official one" if found.get("complete") is False else "")

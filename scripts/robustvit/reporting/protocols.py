@@ -19,7 +19,10 @@ STANDARD = {
     "pgd_targeted": {"steps": 20, "step_factor": 1.5, "targets": 9, "step_size_255": None},
     "fgsm": {"step_factor": 1.5},
 }
-COMPARED = {"autoattack": ("iterations", "queries", "targets"), "apgd_ce": ("iterations",)}
+COMPARED = {
+    "autoattack": ("iterations", "queries", "targets"),
+    "apgd_ce": ("iterations", "restarts"),
+}
 COMPONENTS = {
     "apgd-ce": "APGD-CE",
     "apgd-t": "APGD-T",

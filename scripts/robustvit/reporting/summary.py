@@ -144,11 +144,19 @@ def _dataset(name: str, results: Results) -> dict:
         "status": "built",
         "origin": manifest.get("origin"),
         "stand_in": bool(manifest.get("stand_in")),
+        "complete": manifest.get("complete"),
         "classes": manifest.get("classes") or [],
         "image_shape": manifest.get("image_shape"),
         "splits": {split: part.get("num_examples") for split, part in splits.items()},
+        "per_class": {split: _extremes(part) for split, part in splits.items()},
         "sha256": manifest.get("sha256"),
     }
+
+
+def _extremes(split: dict) -> list[int] | None:
+    """The smallest and the largest number of images of a class."""
+    counts = split.get("class_counts")
+    return [min(counts), max(counts)] if counts else None
 
 
 def _checks(experiments: dict, results: Results) -> Iterator[dict]:

@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from robustvit.core.memory import keep_freed_memory
 from robustvit.core.seeding import derive_seed
-from robustvit.data.augmentation import TrainTransform, apply_seeded_batch
+from robustvit.data.augmentation import TrainTransform, augment_batch
+from robustvit.data.decoding import EncodedImage
 from robustvit.data.evaluation_images import load_batch
 from robustvit.data.reading import TfdsImages
 from robustvit.training.interruption import prepare_worker
@@ -19,7 +21,11 @@ from robustvit.training.sampling import REAL, SYNTHETIC, BatchSchedule, Key
 
 CACHE_BYTES = 512 * 2**20
 Loaded = tuple[Tensor, Tensor, Tensor]
-"""Images float32 [B, 3, H, W] in [0, 1], labels int64 [B], seeds of the attack noise int64 [B]."""
+"""Images [B, 3, H, W], labels int64 [B], seeds of the attack noise int64 [B].
+
+Images are float32 in [0, 1], or uint8 (0–255) where a training has them like that on the way to its
+device: a quarter of the bytes through pipes and buses.
+"""
 
 
 class TrainExamples(Dataset):
@@ -50,15 +56,15 @@ class TrainExamples(Dataset):
         """
         names = [self._name(key) for key in keys]
         augment_seeds = [derive_seed(self.seed, *name, "augment") for name in names]
-        views = apply_seeded_batch(self.transform, self._load(keys), augment_seeds)
-        views = [views] if isinstance(views, Tensor) else views
+        views = augment_batch(self.transform, self._load(keys), augment_seeds)
         labels = torch.tensor([int(self.sources[key.source].labels[key.index]) for key in keys])
         seeds = [
             derive_seed(self.seed, *name, "attack", view)
             for view in range(len(views))
             for name in names
         ]
-        return torch.cat(views), labels.repeat(len(views)), torch.tensor(seeds)
+        images = torch.cat(views) if len(views) > 1 else views[0]
+        return images, labels.repeat(len(views)), torch.tensor(seeds)
 
     def _name(self, key: Key) -> tuple:
         """What the randomness of an example is derived from."""
@@ -66,12 +72,12 @@ class TrainExamples(Dataset):
         copy = ("copy", key.copy) if key.copy else ()
         return name + copy + (("synthetic",) if key.source == SYNTHETIC else ())
 
-    def _load(self, keys: list[Key]) -> list[np.ndarray]:
-        """Decoded images in the order of the keys; each data set is asked once."""
+    def _load(self, keys: list[Key]) -> list[np.ndarray | EncodedImage]:
+        """Images in the order of the keys; each data set is asked once."""
         images: list = [None] * len(keys)
         for source, data in self.sources.items():
             places = [place for place, key in enumerate(keys) if key.source == source]
-            found = data.images([keys[place].index for place in places]) if places else []
+            found = data.undecoded([keys[place].index for place in places]) if places else []
             for place, image in zip(places, found, strict=True):
                 images[place] = image
         return images
@@ -147,9 +153,14 @@ def _loader(examples: Dataset, batches: Iterable, workers: int) -> DataLoader:
         collate_fn=_as_loaded,
         generator=torch.Generator(),
         multiprocessing_context="forkserver" if workers else None,
-        worker_init_fn=prepare_worker if workers else None,
+        worker_init_fn=_start_worker if workers else None,
         pin_memory=torch.cuda.is_available(),
     )
+
+
+def _start_worker(worker: int) -> None:
+    keep_freed_memory()
+    prepare_worker(worker)
 
 
 def _as_loaded(batch: Loaded) -> Loaded:

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from robustvit.core.random import fold
 from robustvit.core.seeding import derive_seed
+from robustvit.data.evaluation_images import as_pixels
 from robustvit.models.normalization import inner_model
 from robustvit.training.contracts import Batch
 from robustvit.training.mixing import mix
@@ -59,6 +60,7 @@ def _prepare(plan: Plan, step: int, piece: Batch) -> Batch:
     images, targets, seeds = piece.images, piece.targets, piece.seeds
     if not on_host:
         images, targets, seeds = put(images, targets, seeds)
+    images = as_pixels(images)
     if plan.mixing is not None:
         images, targets = mix(plan.mixing, images, targets, derive_seed(plan.seed, step, "mix"))
     return Batch(*put(images, targets, seeds)) if on_host else Batch(images, targets, seeds)

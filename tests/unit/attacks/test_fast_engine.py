@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 from attack_models import Linear, convolutional, middle_images
@@ -11,15 +13,16 @@ from timm.models.xcit import Xcit
 
 from robustvit.attacks import apgd_ce, autoattack
 from robustvit.attacks._apgd import LIBRARY_NORMS, random_start
-from robustvit.attacks.fast import losses
+from robustvit.attacks.fast import ensemble, losses
 from robustvit.attacks.fast.apgd import APGD
 from robustvit.attacks.fast.fab import FAB
 from robustvit.attacks.fast.network import Network
 from robustvit.attacks.fast.rows import Examples, Findings, Rows
-from robustvit.attacks.fast.standard import standard
+from robustvit.attacks.fast.standard import search_limit, standard
 from robustvit.attacks.support.outcome import ignore_report
 from robustvit.core.errors import UserError
 from robustvit.core.random import fold
+from robustvit.models.speed import Speed
 
 NORMS = pytest.mark.parametrize("norm", ["linf", "l2"])
 
@@ -41,8 +44,8 @@ def examples(count: int = 10, seed: int = 0, num_classes: int = 4):
 
 
 def prepared(model, given: Examples) -> tuple[Network, Findings]:
-    network = Network(model, model, width=64)
-    network.count(len(given.images))
+    network = Network(model, model, speed=Speed(64, 20.0))
+    network.count(given.labels)
     return network, Findings(given.images, given.labels, network.classify)
 
 
@@ -138,7 +141,7 @@ def test_both_engines_walk_the_same_path_in_square(norm: str) -> None:
     images, labels = labelled.images, labelled.labels
     epsilon = 0.006 if norm == "linf" else 0.2
     settings = {"iterations": 1, "queries": 80, "targets": 3, "restarts": 1}
-    square = standard(4, epsilon, norm, settings, 64)[3]
+    square = standard(4, epsilon, norm, settings, limit=64)[3]
     given = Examples(images, labels, labels[:, None], fold(torch.arange(16), 3))
     network, found = prepared(model.requires_grad_(False), given)
     square.build(network).attack(found, given)
@@ -173,6 +176,46 @@ def test_no_example_withstands_that_the_reference_breaks(norm: str, seed: int) -
     assert 0 < int(left["reference"].sum()) < 40
 
 
+class Branching(torch.nn.Module):
+    """Takes another way for images of low contrast, which noise never is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.usual, self.other = convolutional(seed=1), convolutional(seed=2)
+
+    def forward(self, x):
+        return self.usual(x) if x.std() < 0.2 else self.other(x)
+
+
+def test_a_model_whose_python_looks_at_pixels_is_not_taken_for_another() -> None:
+    model = Branching().eval()
+    images = 0.5 + 0.1 * torch.rand(32, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+    labels, left = model(images).argmax(1), {}
+    for engine in ("fast", "reference"):
+        outcomes = run(model, images, labels, engine, epsilon=0.03)
+        left[engine] = [model(o.adversarial).argmax(1) == labels for o in outcomes.values()]
+    fast, reference = (torch.stack(left[e]).all(dim=0) for e in ("fast", "reference"))
+    assert not (fast & ~reference).any()
+    assert int(reference.sum()) < 32
+
+
+def test_a_copy_whose_bits_hang_on_the_batch_is_not_asked(monkeypatch) -> None:
+    class Hanging(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+
+        def forward(self, x):
+            return self.inner(x) + 1e-3 * torch.arange(len(x))[:, None] * x.flatten(1)[:, :4]
+
+    model, given = examples(count=20)
+    monkeypatch.setattr(ensemble, "quicker", lambda *_: contextlib.nullcontext(Hanging().eval()))
+    whole, parts = (
+        run(model, given.images, given.labels, epsilon=0.004, batch_size=size) for size in (50, 7)
+    )
+    assert_same(whole, parts)
+
+
 # An example's result is its own.
 
 
@@ -204,14 +247,40 @@ def test_every_bit_is_the_same_in_any_shard_and_batch(build, norm: str) -> None:
                 assert torch.equal(joined, getattr(outcome, field)), (name, field, shards)
 
 
-def test_asking_ahead_does_not_change_squares_path(monkeypatch) -> None:
-    model, given = examples(count=6)
+def test_how_many_search_at_a_time_changes_nothing(monkeypatch) -> None:
+    model, given = examples(count=9)
     results = []
-    for copies in (1, 4, 7):
-        monkeypatch.setattr(Network, "copies", lambda self, rows, copies=copies: copies)
+    for limit in (1, 4, 999):
+        monkeypatch.setattr(autoattack, "search_limit", lambda *_, limit=limit: limit)
         results.append(run(model, given.images, given.labels, epsilon=0.003))
     assert_same(results[0], results[1])
     assert_same(results[0], results[2])
+
+
+def test_searches_are_limited_by_the_memory_they_take() -> None:
+    assert search_limit(torch.zeros(5, 3, 32, 32), 64) == 256
+    large = search_limit(torch.zeros(5, 3, 224, 224), 1024)
+    assert large * 24 * 3 * 224 * 224 * 4 <= 2 << 30
+    assert large > 100
+
+
+def test_asking_ahead_does_not_change_squares_path(monkeypatch) -> None:
+    model, given = examples(count=6)
+    results = []
+    for count in (1, 4, 7):
+        monkeypatch.setattr(Network, "ahead", lambda self, *_, count=count: count)
+        results.append(run(model, given.images, given.labels, epsilon=0.003))
+    assert_same(results[0], results[1])
+    assert_same(results[0], results[2])
+
+
+def test_more_is_asked_ahead_where_little_is_accepted_and_batches_are_small() -> None:
+    network = Network(convolutional(), convolutional(), speed=Speed(128, 20.0))
+    assert network.ahead(1, 1.0) == network.ahead(4, 0.999) == 16
+    assert network.ahead(128, 1.0) == network.ahead(200, 1.0) == 1  # the batch is full
+    assert network.ahead(30, 0.0) == 1  # all after the first would be in vain
+    assert 1 < network.ahead(8, 0.8) < network.ahead(8, 0.95) <= 16
+    assert Network(None, None, speed=Speed(128, 0.0)).ahead(8, 0.9) == 1  # nothing to gain
 
 
 def test_whoever_is_broken_asks_no_more() -> None:

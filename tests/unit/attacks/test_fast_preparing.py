@@ -11,6 +11,7 @@ from torch import nn
 from robustvit.attacks.fast.network import Network
 from robustvit.attacks.fast.preparing import Traced, quicker
 from robustvit.models.layers.xcit import speed_up
+from robustvit.models.speed import Speed
 
 SHAPE = (3, 16, 16)
 
@@ -91,7 +92,7 @@ def test_what_tracing_would_change_is_not_traced(build) -> None:
         assert not isinstance(copy, Traced)
         assert difference(model, copy, images) < 1e-5
         expected, found = (
-            Network(each, each, width=8).gradient(images, lambda z: z.amax(dim=1))[2]
+            Network(each, each, speed=Speed(8, 0.0)).gradient(images, lambda z: z.amax(dim=1))[2]
             for each in (model, copy)
         )
     torch.testing.assert_close(found, expected, rtol=1e-3, atol=1e-5)

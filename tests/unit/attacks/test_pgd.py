@@ -159,8 +159,14 @@ def test_missing_gradients_are_counted() -> None:
             flat = images.flatten(1)[:, :4]
             return flat.round() + 0 * flat
 
+    class Root(nn.Module):
+        def forward(self, images):
+            flat = images.flatten(1)[:, :4]
+            return flat + (0 * flat).sqrt()  # its derivative at zero is infinite: 0 · ∞
+
     images, labels = torch.rand(5, 3, 6, 6), torch.zeros(5).long()
     assert pgd.count_zero_gradients(Rounded(), images, labels, 2) == 5
+    assert pgd.count_zero_gradients(Root(), images, labels, 2) == 5
     assert pgd.count_zero_gradients(Linear(4), images, labels, 2) == 0
 
 

@@ -69,6 +69,21 @@ CASES = {
         {"iteration": 5},
         ["protocols.autoattack.options", 'Did you mean "iterations"?'],
     ),
+    "no step at all": (
+        "protocols/pgd10/options/steps",
+        0,
+        ["protocols.pgd10.options.steps", "whole number above zero"],
+    ),
+    "half an iteration": (
+        "protocols/autoattack/options/iterations",
+        2.5,
+        ["protocols.autoattack.options.iterations", "whole number above zero"],
+    ),
+    "negative step": (
+        "protocols/pgd10/options/step_factor",
+        -1.5,
+        ["protocols.pgd10.options.step_factor", "above zero"],
+    ),
     "unknown engine": (
         "protocols/autoattack/options",
         {"engine": "faster"},
@@ -146,9 +161,14 @@ CASES = {
         ["figures.demo_ablation.options.experiments", 'Did you mean "demo_light"?'],
     ),
     "unknown data set of a figure": (
-        "figures/demo_datasets/options/datasets",
-        ["cifar11"],
-        ["figures.demo_datasets.options.datasets", 'Did you mean "cifar10"?'],
+        "figures/sheet",
+        {"kind": "contact_sheet", "title": "", "caption": "", "options": {"datasets": ["cifar11"]}},
+        ["figures.sheet.options.datasets", 'Did you mean "cifar10"?'],
+    ),
+    "figure with the name of one that every data set has": (
+        "figures/cifar10_images",
+        {"kind": "contact_sheet", "title": "", "caption": "", "options": {}},
+        ["figures.cifar10_images", "my_cifar10_images"],
     ),
     "unknown analysis of a figure": (
         "figures/demo_perturbations/options/semantics",
@@ -198,6 +218,11 @@ CASES = {
     ),
     "unknown table": ("report/tables", ["demo_recipe"], ["report.tables", '"demo_recipes"']),
     "unknown figure": ("report/figures", ["rule_grahp"], ["report.figures", '"rule_graph"']),
+    "unknown kind of mirror": (
+        "paths/mirror",
+        ["mirror", "azure://container/x"],
+        ["paths.mirror", "azure://container/x", "gs://bucket/folder"],
+    ),
     "data set without statistics": (
         "experiments/demo_flowers/recipe",
         "demo_finetune_cifar",

@@ -49,6 +49,31 @@ def test_four_ways_become_experiments_of_a_report_of_their_own(paper, folder):
     assert specs["of_function"]["model"]["args"] == {"entry": "my_models.py:build", "width": 4}
 
 
+@pytest.mark.parametrize(
+    ("model", "crop_pct", "interpolation"),
+    [
+        ("Salman2020Do_R50", 0.875, "bilinear"),
+        ("Singh2023Revisiting_ViT-S-ConvStem", 0.875, "bicubic"),
+        ("Debenedetti2022Light_XCiT-S12", 1.0, "bicubic"),
+    ],
+)
+def test_images_for_a_name_in_the_zoo_are_prepared_as_there(paper, model, crop_pct, interpolation):
+    entry = {"robustbench": model, "dataset": "imagenet_rb5k", "evaluate": ["clean"]}
+    config = with_models(paper, mine=entry)
+    spec = evaluate_spec(config, "mine", "clean", 0, 1, dict.fromkeys(config["datasets"]))
+    assert spec["dataset"]["crop_pct"] == crop_pct
+    assert spec["dataset"]["interpolation"] == interpolation
+
+
+def test_preparations_that_are_not_known_are_refused_unless_a_crop_is_named(paper):
+    entry = {"robustbench": "Mo2022When_ViT-B", "dataset": "imagenet_rb5k", "evaluate": ["clean"]}
+    with pytest.raises(UserError, match=r"Mo2022When_ViT-B by Res224.*crop_pct: 0\.875"):
+        with_models(paper, mine=entry)
+    config = with_models(paper, mine=entry | {"crop_pct": 0.9})
+    spec = evaluate_spec(config, "mine", "clean", 0, 1, dict.fromkeys(config["datasets"]))
+    assert spec["dataset"]["crop_pct"] == 0.9
+
+
 def test_values_of_the_command_line_are_read(paper, folder):
     entry = {"python": "my_models.py:build", "num_examples": "20", "label": "8"}
     entry |= {"threat": {"norm": "linf", "epsilon_255": "8"}, "args": {"width": "4"}}

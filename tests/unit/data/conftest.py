@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from web_servers import start_server
 
 from robustvit.core import plugins
+from robustvit.data.archive_building import build_archive
 from robustvit.data.source_files import read_source, write_source
 from robustvit.data.stand_ins import make_stand_in
-from robustvit.data.writing import write_dataset
+from robustvit.data.writing import About
 
 SPECS = {
     "imagenet": {
@@ -62,13 +64,27 @@ def stand_in(tmp_path_factory, cifar10_source, stand_in_specs):
 
 
 @pytest.fixture
+def web_server(monkeypatch, tmp_path):
+    """A web server of this machine (see `web_servers.Server`)."""
+    for name in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
+    monkeypatch.setenv("ROBUSTVIT_PROGRESS", str(tmp_path / "progress"))
+    state, server = start_server()
+    yield state
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
 def build(tmp_path):
     """Return a function that builds a data set and returns its manifest's path."""
 
-    def run(builder: str, source: dict, options: dict | None = None, name: str = "tiny") -> Path:
+    def run(builder, source, options=None, name="tiny", workers=1) -> Path:
         plan = plugins.load("robustvit.data.builders", builder).plan(source, options or {})
         path = tmp_path / name / "manifest.json"
-        write_dataset(plan, path, dataset=name, builder=builder, source=source)
+        about = About(name, builder, source, options or {})
+        build_archive(plan, path, about, work_dir=tmp_path / "work" / name, workers=workers)
         return path
 
     return run

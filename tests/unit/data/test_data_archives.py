@@ -7,7 +7,8 @@ import os
 import pytest
 
 from robustvit.core.errors import UserError
-from robustvit.data.archives import check_archive, describe_in_mirrors, find_in_mirrors, tar_files
+from robustvit.data.archives import check_archive, describe_in_mirrors, find_in_mirrors
+from robustvit.data.members import compressed_tar_members, tar_members
 from robustvit.data.tar_writing import add_bytes, open_tar, open_tgz, write_zip
 
 
@@ -20,9 +21,11 @@ def make_tar(path, sizes=(700, 100, 3000)):
 
 def test_files_come_in_their_order(tmp_path):
     path = make_tar(tmp_path / "a.tar")
-    read = [(name, file.read()) for name, file in tar_files(path)]
-    assert [name for name, _ in read] == ["folder/0.bin", "folder/1.bin", "folder/2.bin"]
-    assert [len(data) for _, data in read] == [700, 100, 3000]
+    members = list(tar_members(path))
+    assert [member.name for member in members] == ["folder/0.bin", "folder/1.bin", "folder/2.bin"]
+    content = path.read_bytes()
+    for i, (member, size) in enumerate(zip(members, (700, 100, 3000), strict=True)):
+        assert content[member.offset : member.offset + member.size] == bytes([i]) * size
 
 
 @pytest.mark.parametrize("length", [300, 512, 1000, 1536, 2000, 2560, 3000, 3072, 6000])
@@ -40,8 +43,7 @@ def test_a_truncated_tgz_is_noticed_when_read(tmp_path):
         add_bytes(tar, "a.bin", bytes(range(256)) * 2000)
     path.write_bytes(path.read_bytes()[:-40])
     with pytest.raises(UserError, match="damaged or truncated"):
-        for _, file in tar_files(path):
-            file.read()
+        list(compressed_tar_members(path))
 
 
 def test_a_truncated_zip_is_noticed(tmp_path):

@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from robustvit.core import plugins
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
-from robustvit.data import shards
+from robustvit.data import cifar_plans, shards
 from robustvit.data.cifar10_classes import CIFAR10_CLASSES
 from robustvit.data.imagenet100 import SYNSETS
 from robustvit.data.imagenet_labels import (
@@ -19,12 +18,14 @@ from robustvit.data.imagenet_labels import (
     robustbench_files,
     validation_name,
     validation_synset,
+    validation_synsets,
 )
-from robustvit.data.reading import TfdsImages, decode_image
+from robustvit.data.reading import TfdsImages
 from robustvit.data.source_files import write_source
 from robustvit.data.tar_writing import add_bytes, open_tar
 
 SYNSETS_CHOSEN = ["n04285008", "n01641577"]
+OWN_IMAGE = validation_synsets().index("n01641577") + 1  # a validation image of the second
 
 
 def jpeg(size=(8, 6)) -> bytes:
@@ -113,23 +114,21 @@ def test_imagenet_files_use_the_standard_labels_with_imagenet1k(tmp_path, build,
     assert data.labels.tolist() == [choose_synsets("imagenet1k").index(synset)]
 
 
-def test_cifar10(build, read_spec, cifar10_source, monkeypatch):
-    builder = plugins.load("robustvit.data.builders", "cifar10")
-    images = np.load(cifar10_source["files"]["images"], mmap_mode="r")
-    labels = np.load(cifar10_source["files"]["labels"])
-    monkeypatch.setattr(builder, "TRAIN_IMAGES", 40)
-    loaded = {cifar10_source["files"]["images"]: images[:50]}
-    monkeypatch.setattr(builder.np, "load", lambda path, **_: loaded.get(path, labels[:50]))
-    plan = builder.plan(cifar10_source, {})
-    monkeypatch.undo()
-    assert plan.classes == list(CIFAR10_CLASSES)
-    monkeypatch.setattr(builder, "TRAIN_IMAGES", 40)
-    examples = list(plan.examples())
-    assert [example.split for example in examples] == ["train"] * 40 + ["test"] * 10
-    assert examples[41].id == "cifar10/test/00001"
-    for i, example in enumerate(examples):
-        assert example.label == labels[i]
-        np.testing.assert_array_equal(decode_image(example.image), images[i])
+def test_cifar10(build, read_spec, cifar10_source, monkeypatch, tmp_path):
+    images = np.load(cifar10_source["files"]["images"], mmap_mode="r")[:50]
+    labels = np.load(cifar10_source["files"]["labels"])[:50]
+    files = {"images": tmp_path / "images.npy", "labels": tmp_path / "labels.npy"}
+    np.save(files["images"], images)
+    np.save(files["labels"], labels)
+    monkeypatch.setattr(cifar_plans, "TRAIN_IMAGES", 40)
+    path = build("cifar10", {**cifar10_source, "files": files})
+    assert read_json(path)["classes"] == list(CIFAR10_CLASSES)
+    train, test = (TfdsImages(path, read_spec(split)) for split in ("train", "test"))
+    assert (len(train), len(test)) == (40, 10)
+    assert test.ids[1] == "cifar10/test/00001"
+    found = [*train.images(range(40)), *test.images(range(10))]
+    np.testing.assert_array_equal(np.stack(found), images)
+    assert [*train.labels, *test.labels] == labels.tolist()
 
 
 def test_caltech101_takes_thirty_of_each_class_to_train(stand_in, build, read_spec):
@@ -219,7 +218,7 @@ def test_the_bytes_are_the_same_each_time(stand_in, build, builder, source):
 def test_tfds_reads_every_kind_of_set(stand_in, build, monkeypatch):
     """As a user of TFDS would, who has no TensorFlow; several shards among them."""
     tfds = pytest.importorskip("tensorflow_datasets")
-    monkeypatch.setattr(shards.ShardWriter.__init__, "__defaults__", (2000,))
+    monkeypatch.setattr(shards, "SMALLEST_SHARD", 2000)
     path = build("imagenet_classes", stand_in("imagenet"), {"classes": SYNSETS_CHOSEN})
     assert len(read_json(path)["splits"]["train"]["shards"]) > 1
     builder = tfds.builder_from_directory(path.parent / "tfds")
@@ -233,7 +232,7 @@ def test_tfds_reads_every_kind_of_set(stand_in, build, monkeypatch):
 def test_an_image_that_does_not_decode_is_named(tmp_path, build):
     name = "n01641577_1.JPEG"
     for broken in (jpeg((90, 90))[:-300], b"no image", b""):
-        source = imagenet_source(tmp_path, ["n01641577"], [1], {name: broken})
+        source = imagenet_source(tmp_path, ["n01641577"], [OWN_IMAGE], {name: broken})
         with pytest.raises(UserError, match=rf"{name}: the image does not decode"):
             build("imagenet_classes", source, {"classes": ["n01641577"]}, "broken")
     assert not (tmp_path / "broken").exists()
@@ -267,7 +266,7 @@ def test_absent_synsets_are_named(stand_in, build):
 
 
 def test_a_repeated_image_is_an_error(tmp_path, build):
-    source = imagenet_source(tmp_path, ["n01641577", "n01641577"], [1])
+    source = imagenet_source(tmp_path, ["n01641577", "n01641577"], [OWN_IMAGE])
     with pytest.raises(UserError, match="more than once"):
         build("imagenet_classes", source, {"classes": ["n01641577"]})
 

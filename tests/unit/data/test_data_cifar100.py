@@ -11,6 +11,8 @@ from robustvit.core.files import read_json
 from robustvit.data.sources import cifar100
 from robustvit.data.tar_writing import add_bytes, open_tgz
 
+ARCHIVE = "cifar-100-python.tar.gz"
+
 
 def write_archive(path, train=50_000, test=10_000):
     """An archive of grey images; the pixel is the place, modulo 256."""
@@ -25,7 +27,7 @@ def write_archive(path, train=50_000, test=10_000):
 
 
 def test_a_mirror_is_read(tmp_path):
-    write_archive(tmp_path / "mirror" / "cifar100" / cifar100.ARCHIVE)
+    write_archive(tmp_path / "mirror" / "cifar100" / ARCHIVE)
     folder = tmp_path / "out"
     folder.mkdir()
     cifar100.fetch([str(tmp_path / "mirror")], folder)
@@ -37,13 +39,13 @@ def test_a_mirror_is_read(tmp_path):
 
 
 def test_an_archive_with_too_few_images_is_refused(tmp_path):
-    write_archive(tmp_path / cifar100.ARCHIVE, train=10, test=5)
+    write_archive(tmp_path / ARCHIVE, train=10, test=5)
     with pytest.raises(UserError, match="expected CIFAR-100's 60,000 images"):
-        cifar100.read_archive(tmp_path / cifar100.ARCHIVE)
+        cifar100.read_archive(tmp_path / ARCHIVE)
 
 
 def test_an_archive_that_holds_code_is_refused(tmp_path):
-    path = tmp_path / cifar100.ARCHIVE
+    path = tmp_path / ARCHIVE
     with open_tgz(path) as tar:
         add_bytes(tar, "cifar-100-python/train", pickle.dumps({b"data": io.StringIO("x")}))
     with pytest.raises(UserError, match="cannot be read"):

@@ -68,11 +68,12 @@ def test_images_that_are_nowhere_are_asked_for(tmp_path):
         source.fetch([str(tmp_path)], tmp_path)
 
 
-def test_another_number_of_images_is_refused(fetched):
+def test_another_number_of_images_is_refused(fetched, build):
     found = fetched(write_npz)
     with pytest.raises(UserError, match="50 images, expected 15402688"):
-        builder.plan(found, {"expected_counts": "official"})
-    assert builder.plan(found, {"expected_counts": {"train": {"total": 50}}}).total == 50
+        build("cifar_ddpm", found, {"expected_counts": "official"})
+    path = build("cifar_ddpm", found, {"expected_counts": {"train": {"total": 50}}})
+    assert read_json(path)["splits"]["train"]["num_examples"] == 50
 
 
 def changed(**arrays):

@@ -37,7 +37,7 @@ def test_an_archive_with_more_classes_gives_the_same_set(
         folder.mkdir()
         make_stand_in({"source": source, "seed": 1, **spec}, cifar10_source, folder)
         plan = builder.plan(read_source(folder / "source.json"), entry["options"])
-        labels = {example.label for example in plan.examples()}
+        labels = {entry.label for entry in plan.entries()}
         assert labels == set(range(entry["num_classes"]))
         found.append(plan.classes)
     assert found[0] == found[1]

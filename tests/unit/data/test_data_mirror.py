@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import PurePosixPath
+
 import numpy as np
 import pytest
+from archive_samples import content
 
 from robustvit.core import plugins
 from robustvit.core.files import read_json
+from robustvit.data import shards
 from robustvit.data.evaluation_images import load_eval_batch
 from robustvit.data.imagenet_labels import validation_synset
+from robustvit.data.members import tar_members
 from robustvit.data.reading import TfdsImages
 from robustvit.data.source_files import read_source
 
@@ -39,6 +44,26 @@ def test_imagenet(fetched, build, read_spec):
     names = TfdsImages(path, spec).ids
     expected = [["n01768244", "n02672831"].index(validation_synset(name)) for name in names]
     assert labels.tolist() == expected
+
+
+def test_all_of_imagenet_with_any_number_of_processes(fetched, build, monkeypatch):
+    """Twenty synsets with 24 and 8 photographs each, in one shard and in several."""
+    source = fetched("imagenet")
+    synsets = [PurePosixPath(m.name).stem for m in tar_members(source["files"]["train"])]
+    one = content(build("imagenet_classes", source, {"classes": synsets}).parent)
+    splits = one["manifest.json"]["splits"]
+    assert splits["train"]["class_counts"] == [24] * 20
+    assert splits["validation"]["class_counts"] == [8] * 20
+    assert one["manifest.json"]["source_sha256"] == source["sha256"]
+    monkeypatch.setattr(shards, "SMALLEST_SHARD", 1_000_000)
+    several = [
+        content(build("imagenet_classes", source, {"classes": synsets}, workers=n).parent)
+        for n in (1, 2)
+    ]
+    assert several[0] == several[1]
+    assert len(several[0]["manifest.json"]["splits"]["train"]["shards"]) > 5
+    ids = "index_train_ids.npy"
+    assert several[0][ids] == one[ids]
 
 
 def test_robustbench_list_has_72_of_the_mirrors_images(fetched, build):

@@ -59,12 +59,55 @@ def test_a_repeated_read_decodes_once(flowers, read_spec, monkeypatch):
 def test_several_shards_read_like_one(stand_in, build, read_spec, monkeypatch):
     source = stand_in("oxford_flowers102")
     one = TfdsImages(build("oxford_flowers102", source, {}, "one"), read_spec("test"))
-    monkeypatch.setattr(shards.ShardWriter.__init__, "__defaults__", (2000,))
+    monkeypatch.setattr(shards, "SMALLEST_SHARD", 2000)
     path = build("oxford_flowers102", source, {}, "several")
     several = TfdsImages(path, read_spec("test"))
     assert len(read_json(path)["splits"]["test"]["shards"]) > 1
     assert several.ids == one.ids
     assert several.encoded(range(8)) == one.encoded(range(8))
+
+
+def _without(path):
+    path.unlink()
+
+
+def _empty(path):
+    path.write_bytes(b"")
+
+
+def _cut(path):
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def _blank_footer(path):
+    path.write_bytes(path.read_bytes()[:-65536] + bytes(65536))
+
+
+@pytest.mark.parametrize("damage", [_without, _empty, _cut, _blank_footer])
+def test_a_shard_that_cannot_be_read_shifts_no_label(
+    stand_in, build, read_spec, monkeypatch, damage
+):
+    """array_record takes such a file for one without records, without a word."""
+    monkeypatch.setattr(shards, "SMALLEST_SHARD", 2000)
+    path = build("oxford_flowers102", stand_in("oxford_flowers102"))
+    names = sorted(read_json(path)["splits"]["test"]["shards"])
+    damaged = path.parent / "tfds" / names[len(names) // 2 - 1]
+    damage(damaged)
+    data = TfdsImages(path, read_spec("test"))
+    for index_ in (7, 0):
+        with pytest.raises(UserError, match=damaged.name):
+            data.encoded([index_])
+
+
+def test_a_record_has_to_be_the_one_that_the_index_names(stand_in, build, read_spec, monkeypatch):
+    monkeypatch.setattr(shards, "SMALLEST_SHARD", 2000)
+    path = build("oxford_flowers102", stand_in("oxford_flowers102"))
+    names = sorted(read_json(path)["splits"]["test"]["shards"])
+    one, other = (path.parent / "tfds" / name for name in names[:2])
+    content = one.read_bytes(), other.read_bytes()
+    one.write_bytes(content[1]), other.write_bytes(content[0])
+    with pytest.raises(UserError, match="the index beside it says"):
+        TfdsImages(path, read_spec("test")).encoded([0])
 
 
 def test_an_open_set_can_be_sent_to_a_worker(flowers, read_spec):

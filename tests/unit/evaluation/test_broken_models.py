@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from robustvit.core.errors import UserError
 from robustvit.evaluation import engine
 from robustvit.evaluation.engine import evaluate_shard
+from robustvit.models.trial import require_classifier
 
 PGD = {"name": "pgd", "options": {"steps": 3}}
 
@@ -89,6 +90,20 @@ class Undefined(Broken):
         return self.inner(images).masked_fill(odd[:, None], torch.nan)
 
 
+class Overwriting(Broken):
+    """Normalises its input where it lies."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.inner(images.sub_(0.1))
+
+
+class Steep(Broken):
+    """Right answers, and a gradient of NaN."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.inner(images) + (0 * images.flatten(1)).sqrt().sum(dim=1, keepdim=True)
+
+
 @pytest.fixture
 def evaluate(colours: Path, weights: Path, cpu, monkeypatch) -> Callable:
     load = engine.load_model
@@ -114,6 +129,7 @@ def test_a_sound_model_passes(evaluate: Callable) -> None:
         (Rounding, {"gradients", "large epsilon"}),
         (Confident, {"gradients", "large epsilon"}),
         (Differentiating, {"static"}),
+        (Steep, {"gradients", "large epsilon"}),
         (Probabilities, {"logits"}),
     ],
 )
@@ -154,3 +170,9 @@ def test_masked_gradients_show_in_the_black_box(colours, weights, cpu, monkeypat
     rows = evaluate_shard(spec, colours, weights, cpu)[0].to_pandas()
     broken = rows.groupby("attack")["success"].sum()
     assert broken["square"] > broken.drop("square").max()
+
+
+def test_a_model_that_changes_its_images_is_refused(weights, cpu) -> None:
+    model = Overwriting(engine.load_model(evaluate_spec("clean")["model"], weights, cpu))
+    with pytest.raises(UserError, match="changes its input in place"):
+        require_classifier(model.eval(), evaluate_spec("clean")["model"], str(weights))

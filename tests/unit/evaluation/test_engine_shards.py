@@ -79,8 +79,12 @@ def test_a_killed_shard_goes_on(colours, weights, cpu, tmp_path, monkeypatch) ->
     found = evaluate_shard(spec, colours, weights, cpu, tmp_path)[0]
     assert started == ["apgd-ce", "apgd-t", "fab-t", "fab-t", "square"]
     assert found.equals(expected)
+    other = {**spec, "threat": {"norm": "linf", "epsilon_255": 1}}
+    evaluate_shard(other, colours, weights, cpu, tmp_path)
+    beside = tmp_path / "10-of-12-of-another-shard"
+    beside.mkdir()
     discard_partial(spec, colours, weights, cpu, tmp_path)
-    assert not list(tmp_path.iterdir())
+    assert list(tmp_path.iterdir()) == [beside]
 
 
 def test_partial_results_of_other_settings_or_damaged_ones_are_not_used(
@@ -92,11 +96,21 @@ def test_partial_results_of_other_settings_or_damaged_ones_are_not_used(
     assert evaluate_shard(other, colours, weights, cpu, tmp_path)[0].equals(
         evaluate_shard(other, colours, weights, cpu)[0]
     )
-    for path in tmp_path.rglob("*.safetensors"):
-        path.write_bytes(path.read_bytes()[:50])
-    assert evaluate_shard(spec, colours, weights, cpu, tmp_path)[0].equals(
-        evaluate_shard(spec, colours, weights, cpu)[0]
-    )
+    expected = evaluate_shard(spec, colours, weights, cpu)[0]
+    for damage in (_cut, _flip):
+        for path in tmp_path.rglob("*.safetensors"):
+            path.write_bytes(damage(path.read_bytes()))
+        assert evaluate_shard(spec, colours, weights, cpu, tmp_path)[0].equals(expected)
+
+
+def _cut(content: bytes) -> bytes:
+    return content[:50]
+
+
+def _flip(content: bytes) -> bytes:
+    """Change the last tensor, which the format does not notice."""
+    place = len(content) - 3
+    return content[:place] + bytes([content[place] ^ 0x40]) + content[place + 1 :]
 
 
 def test_nan_weights_stop(colours, weights, cpu, tmp_path) -> None:
@@ -123,6 +137,9 @@ def test_a_model_with_too_few_classes_stops(colours, weights, cpu, tmp_path) -> 
     [
         ({"shard": {"index": 29, "count": 30}}, "at most 24 shards"),
         ({"threat": None}, "needs a threat"),
+        ({"threat": {"norm": "linf", "epsilon_255": -3}}, "expected 0 or more"),
+        ({"attack": {"name": "autoattack", "options": {"itertions": 3}}}, 'mean "iterations"'),
+        ({"attack": {"name": "pgd", "options": {"steps": 0}}}, "options.steps: 0 is not"),
         ({"attack": {"name": "pdg", "options": {}}}, 'Did you mean "pgd"'),
         ({"attack": {"name": "frozen", "options": {}}}, "unknown attack"),
     ],

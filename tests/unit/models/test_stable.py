@@ -94,3 +94,51 @@ def test_a_model_that_looks_at_the_batch_or_at_chance_is_found_out(model: nn.Mod
 
 def test_a_wrapped_model_counts_as_evaluated() -> None:
     assert not any(module.training for module in StableRows(Fickle(), SHAPE).modules())
+
+
+@pytest.mark.parametrize("kind", [torch.float64, torch.bfloat16, torch.float16])
+def test_logits_of_another_precision_are_fine(kind: torch.dtype) -> None:
+    class Cast(Fickle):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images).to(kind)
+
+    stable, images = StableRows(Cast(), SHAPE), torch.rand(20, *SHAPE)
+    for size in (5, 5, 20, 20, 7, 7):
+        assert torch.equal(stable(images[:size]), stable(images)[:size])
+    assert stable.stable
+
+
+def test_nan_is_as_nan() -> None:
+    class Undefined(Fickle):
+        def forward(self, images: Tensor) -> Tensor:
+            return super().forward(images) * torch.where(images[:, :1, 0, 0] > 0.5, torch.nan, 1.0)
+
+    stable = StableRows(Undefined(), SHAPE)
+    assert stable.tried(torch.rand(3, *SHAPE))
+
+
+def test_all_ways_of_asking_are_tried() -> None:
+    class Crooked(Fickle):
+        """Its gradient alone depends on the place in the batch."""
+
+        def forward(self, images: Tensor) -> Tensor:
+            logits = super().forward(images)
+            ramp = 1.0 + 1e-3 * torch.arange(len(images))[:, None]
+            return logits.detach() + (logits - logits.detach()) * ramp
+
+    assert not StableRows(Crooked(), SHAPE).tried(torch.rand(1, *SHAPE))
+    assert StableRows(Fickle(), SHAPE).tried(torch.rand(1, *SHAPE))
+
+
+def test_a_reference_that_does_not_fit_into_memory_is_halved() -> None:
+    class Large(Fickle):
+        def forward(self, images: Tensor) -> Tensor:
+            if len(images) > 4:
+                raise torch.OutOfMemoryError(f"{len(images)} images")
+            return super().forward(images)
+
+    model = Large()
+    stable, images = StableRows(model, SHAPE), torch.rand(4, *SHAPE)
+    found = [stable(images[:size]) for size in (4, 1, 3, 3, 2)]
+    assert stable.stable
+    assert all(torch.equal(logits, found[0][: len(logits)]) for logits in found)

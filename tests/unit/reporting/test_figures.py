@@ -22,6 +22,11 @@ SPECS["contact_sheet"] = {
     "kind": "contact_sheet",
     "options": {"datasets": ["squares", {"name": "oblongs", "label": "Oblongs"}], "columns": 5},
 }
+SPECS["class_histogram"] = {
+    "name": "squares_classes",
+    "kind": "class_histogram",
+    "options": {"datasets": [{"name": "squares", "label": "Squares"}]},
+}
 KINDS = sorted(SPECS)
 
 
@@ -167,10 +172,52 @@ def test_contact_sheet_takes_classes_in_turn_and_marks_stand_ins(full_root, tmp_
     assert squares["classes"] == ["airplane", "automobile", "bird", "airplane", "automobile"]
     assert (squares["stand_in"], oblongs["stand_in"]) == (False, True)
     plugin = load(PACKAGE, "contact_sheet")
-    rows = plugin.read(SPECS["contact_sheet"]["options"], full_root)["rows"]
+    rows = plugin.read(SPECS["contact_sheet"]["options"], full_root)["sets"]
     assert {row["images"][0].shape for row in rows} == {(32, 32, 3), (160, 160, 3)}
     texts = [text for text, _ in texts_of(drawn("contact_sheet", full_root))]
     assert "Oblongs\n(stand-in)" in texts
+
+
+def test_contact_sheet_of_one_set_has_several_rows_and_no_empty_one(full_root, tmp_path):
+    options = {"datasets": ["squares"], "columns": 3, "rows": 4, "split": None}
+    spec = SPECS["contact_sheet"] | {"options": options}
+    make_figure(spec, full_root, tmp_path / "figure")
+    described = json.loads((tmp_path / "figure.json").read_text())
+    shown = described["data"][0]["classes"]
+    assert len(shown) in (6, 9, 12) and shown[:3] == ["airplane", "automobile", "bird"]
+    assert f"{len(shown)} example images of squares, of these classes: airplane" in described["alt"]
+    figure = drawn("contact_sheet", full_root, **options)
+    assert len(figure.axes) == -(-len(shown) // 3) * 3
+    assert_text_is_apart(figure)
+
+
+@pytest.mark.parametrize("classes", [2, 12, 13, 1000])
+def test_histogram_of_few_and_of_many_classes(tmp_path, classes):
+    folder = tmp_path / "datasets" / "made"
+    folder.mkdir(parents=True)
+    names = [f"a class with a long name {i}" for i in range(classes)]
+    splits = {
+        "train": {"class_counts": [100] * classes},
+        "test": {"class_counts": [*range(classes)]},
+    }
+    manifest = {"classes": names, "splits": splits}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    spec = {"name": "x", "kind": "class_histogram", "options": {"datasets": ["made"]}}
+    make_figure(spec, tmp_path, tmp_path / "figure")
+    described = json.loads((tmp_path / "figure.json").read_text())
+    assert described["data"]["test"] == [*range(classes)]
+    assert "Split train: 100 images of each class." in described["alt"]
+    assert "Split test: 0 to " in described["alt"]
+    figure = drawn("class_histogram", tmp_path, datasets=["made"])
+    assert_text_is_apart(figure)
+    texts = [text for text, _ in texts_of(figure)]
+    assert any(text.startswith("a class with") for text in texts) is (classes <= 12)
+
+
+def test_histogram_of_several_sets_is_refused(full_root, tmp_path):
+    spec = SPECS["class_histogram"] | {"options": {"datasets": ["squares", "oblongs"]}}
+    with pytest.raises(UserError, match=r"options\.datasets: this figure shows one data set"):
+        make_figure(spec, full_root, tmp_path / "figure")
 
 
 def test_bars_show_what_was_not_run(root, tmp_path):

@@ -9,6 +9,7 @@ import yaml
 
 from robustvit.config import captions, inputs, reports
 from robustvit.config.merge import deep_merge
+from robustvit.config.report_jobs import job_counts
 from robustvit.config.resolve import resolve
 from robustvit.core.errors import UserError
 
@@ -121,3 +122,23 @@ def test_an_analysis_that_only_a_figure_shows_has_nothing_to_be_classified():
     assert spec["semantics"][0]["classifiers"] == []
     assert spec["jobs"]["classify_perturbations"] == []
     assert spec["jobs"]["make_perturbations"]
+
+
+def test_every_set_of_the_report_has_its_images_and_its_classes_in_it(demo):
+    shown = [f["name"] for f in reports.report_spec(demo)["figures"] if f["of_dataset"]]
+    datasets = reports.report_spec(demo)["order"]["datasets"]
+    assert shown == [f"{name}_{what}" for name in datasets for what in ("images", "classes")]
+    assert set(shown) <= set(reports.report_spec(demo)["jobs"]["make_figure"])
+    assert inputs.figure_inputs(demo, shown[0], reports.figure_options(demo, shown[0])) == [
+        f"datasets/{datasets[0]}/manifest.json"
+    ]
+
+
+def test_exports_of_adversarial_images_are_jobs_of_the_report(smoke):
+    jobs = reports.report_spec(smoke)["jobs"]
+    assert jobs["export_adversarial"] == []
+    smoke = copy.deepcopy(smoke)
+    smoke["protocols"]["pgd10"]["save_adversarial"] = True
+    jobs = reports.report_spec(smoke)["jobs"]
+    assert "demo_light-pgd10" in jobs["export_adversarial"]
+    assert "export_adversarial" not in job_counts(smoke)  # another target makes them

@@ -17,12 +17,13 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from robustvit.attacks.fast.network import WIDTH_CPU, Network
+from robustvit.attacks.fast.network import Network
 from robustvit.attacks.fast.preparing import quicker
 from robustvit.attacks.fast.progress import Meter, Plan
 from robustvit.attacks.fast.rows import Examples, Findings
 from robustvit.attacks.support.frozen import attack_mode
 from robustvit.attacks.support.outcome import AttackOutcome, Checkpoint, Report
+from robustvit.models.speed import measure
 from robustvit.models.stable import StableRows
 
 
@@ -67,7 +68,7 @@ def run_parts(
         labels: int64 [N].
         epsilon: radius in pixel units; 0 leaves every image as it is.
         seeds: int64 [N].
-        batch_size: images that go through the model at a time.
+        batch_size: images that go through the model at a time, at most.
         report: gets the finished fraction of the work that is left if nobody else is broken.
         checkpoint: keeps the outcomes of finished attacks for a job that starts again.
 
@@ -77,10 +78,12 @@ def run_parts(
     meter, outcomes = Meter([part.plan for part in parts], report), {}
     shape, device = tuple(images.shape[1:]), images.device
     exact = model if isinstance(model, StableRows) else StableRows(model, shape)
-    with quicker(exact.inner, shape, device) as copy, attack_mode(exact, "eval"):
+    with quicker(exact.inner, shape, device, images) as copy, attack_mode(exact, "eval"):
         search = exact if copy is exact.inner else StableRows(copy, shape)
-        width = batch_size if images.is_cuda else min(batch_size, WIDTH_CPU)
-        network = Network(search, exact, width=width, watch=meter.tick)
+        if search is not exact and not search.tried(images) and exact.tried(images):
+            search = exact
+        speed = measure(search, shape, device, batch_size)
+        network = Network(search, exact, speed=speed, watch=meter.tick)
         clean = network.classify(images)
         standing = clean.argmax(dim=1) == labels
         examples = Examples(images.detach(), labels, _other_classes(clean, labels), seeds)
@@ -118,7 +121,7 @@ def _run(
     if len(places) and epsilon > 0:
         chosen = examples.at(places, part.stream)
         found = Findings(chosen.images, chosen.labels, network.classify)
-        network.count(len(places))
+        network.count(chosen.labels)
         meter.begin(place, found, network)
         part.build(network).attack(found, chosen)
         adversarial[places], queries[places] = found.images, network.passes

@@ -9,16 +9,15 @@ import torch
 from torch import Tensor, nn
 
 from robustvit.attacks._forward import forward
+from robustvit.models.speed import Speed
 
-# Beyond so many rows a CPU only gains cache misses. A question that is asked ahead of its turn is
-# asked in vain once in about ten times for the next one, and more often the farther ahead it is.
-WIDTH_CPU, MOST_CPU, MOST_CUDA = 48, 4, 16
+MOST_AHEAD = 16  # questions that an example asks at a time
 Measure = Callable[..., Tensor]
 """Maps logits [B, K] and further tensors [B] to one number per example, [B]."""
 
 
 class Network:
-    """The two models that the attacks ask, in batches of no more than `width`.
+    """The two models that the attacks ask, in batches of a size that the device works well on.
 
     An example's adversarial image does not depend on how many others still stand if neither
     model's answer for an image depends on the others of its batch (`robustvit.models.stable`).
@@ -27,7 +26,7 @@ class Network:
         search: frozen model in evaluation mode for the attacks' own questions, images
             [B, C, H, W] to logits [B, K]; it may round differently from `exact`.
         exact: the model that is evaluated.
-        width: largest batch.
+        speed: of `search`; no batch is larger than its width.
         watch: called after every call of the model.
     """
 
@@ -36,17 +35,16 @@ class Network:
         search: nn.Module,
         exact: nn.Module,
         *,
-        width: int,
+        speed: Speed,
         watch: Callable[[], None] = lambda: None,
     ) -> None:
         self.search, self.exact = search, exact
-        self.width, self._watch = width, watch
+        self.speed, self._watch = speed, watch
         self.passes = torch.zeros(0, dtype=torch.int64)
 
-    def count(self, examples: int) -> None:
-        """Count the passes of so many examples from now on, in `passes`, int64 [N]."""
-        device = next((p.device for p in self.exact.parameters()), torch.device("cpu"))
-        self.passes = torch.zeros(examples, dtype=torch.int64, device=device)
+    def count(self, labels: Tensor) -> None:
+        """Count the passes of the examples [N] with these labels from now on, in `passes` [N]."""
+        self.passes = torch.zeros_like(labels)
 
     def note(self, owners: Tensor | None, passes: Tensor | int = 1) -> None:
         """Count `passes` of the model for the examples `owners`, int64 [B]."""
@@ -54,10 +52,21 @@ class Network:
             self.passes.index_add_(0, owners, torch.zeros_like(owners) + passes)
             self._watch()
 
-    def copies(self, rows: int) -> int:
-        """How many batches of so many rows make one that the device works well on."""
-        most = MOST_CUDA if self.passes.is_cuda else MOST_CPU
-        return max(1, min(most, self.width // rows))
+    def ahead(self, rows: int, refused: float) -> int:
+        """How many questions in a row each of so many examples should ask in one batch.
+
+        Those after an accepted one are asked in vain, but a small batch wastes the device.
+
+        Args:
+            rows: examples that ask.
+            refused: share of the questions that change nothing, so that the next one counts.
+        """
+        most = max(1, min(MOST_AHEAD, self.speed.width // rows))
+        useful, counted = 0.0, []
+        for count in range(1, most + 1):
+            useful += refused ** (count - 1)
+            counted.append(useful / self.speed.time(rows * count))
+        return 1 + counted.index(max(counted))
 
     @torch.no_grad()
     def classify(self, images: Tensor, owners: Tensor | None = None) -> Tensor:
@@ -101,4 +110,4 @@ class Network:
         return logits.detach(), values.detach(), gradient
 
     def _parts(self, tensor: Tensor) -> tuple[Tensor, ...]:
-        return tensor.tensor_split(math.ceil(len(tensor) / self.width))
+        return tensor.tensor_split(math.ceil(len(tensor) / self.speed.width))

@@ -19,6 +19,8 @@ from robustvit.attacks.fast.network import Network
 from robustvit.attacks.fast.rows import Examples, Findings, Rows
 from robustvit.attacks.support.random import fold
 
+KEPT = 0.1  # weight of the latest questions in the share that is refused
+
 
 @dataclass
 class Walk(Rows):
@@ -49,30 +51,41 @@ class Square:
         epsilon: radius in pixel units of [0, 1].
         norm: "linf" or "l2".
         queries: forward passes after the start.
+        limit: most walks at a time.
     """
 
-    def __init__(self, network: Network, *, epsilon: float, norm: str, queries: int) -> None:
-        self.network, self.queries = network, queries
+    def __init__(
+        self, network: Network, *, epsilon: float, norm: str, queries: int, limit: int
+    ) -> None:
+        self.network, self.queries, self.limit = network, queries, limit
         self._moves = SeededSquare(network.logits, epsilon=epsilon, norm=norm, queries=queries)
+        self._refused = 0.5  # share of the latest questions
 
     @torch.no_grad()
     def attack(self, found: Findings, examples: Examples) -> None:
         """Attack; what is found goes to `found`."""
-        images, seeds = examples.images, examples.seeds
-        sides = [self._moves.side(query, images) for query in range(self.queries)]
-        sides = torch.tensor(sides, device=images.device)
-        owner, zeros = torch.arange(len(images), device=images.device), torch.zeros_like(seeds)
+        sides = [self._moves.side(query, examples.images) for query in range(self.queries)]
+        sides = torch.tensor(sides, device=examples.images.device)
+        everybody = torch.arange(len(examples.images), device=examples.images.device)
+        for owner in everybody.split(self.limit):
+            walk = self._start(owner, examples, found)
+            while len(walk):
+                self._walk(walk, sides, found)
+                walk.select((walk.query < self.queries).nonzero().flatten())
+
+    def _start(self, owner: Tensor, examples: Examples, found: Findings) -> Walk:
+        images, label, seeds = (
+            x[owner] for x in (examples.images, examples.labels, examples.seeds)
+        )
         start = self._moves.start(images, seeds)
-        walk = Walk(owner, images, examples.labels, seeds, zeros, start, seeds.float())
-        broken, walk.margin = self._ask(start, walk.label)
+        broken, margins = self._ask(start, label)
         self.network.note(owner)
+        walk = Walk(owner, images, label, seeds, torch.zeros_like(seeds), start, margins)
         found.take(walk, start, broken)
-        while len(walk):
-            self._walk(walk, sides, found)
-            walk.select((walk.query < self.queries).nonzero().flatten())
+        return walk
 
     def _walk(self, walk: Walk, sides: Tensor, found: Findings) -> None:
-        count = self.network.copies(len(walk))
+        count = self.network.ahead(len(walk), self._refused)
         ahead = torch.arange(count, device=walk.query.device)
         queries = (walk.query[:, None] + ahead).clamp_(max=self.queries - 1)
         points = self._points(walk, queries, sides)
@@ -81,6 +94,8 @@ class Square:
         taken, first = better.max(dim=1)  # the place of the first one that is accepted
         steps = torch.where(taken, first + 1, count).minimum(self.queries - walk.query)
         walk.query = walk.query + steps
+        refused = 1.0 - float(taken.sum()) / float(steps.sum())
+        self._refused += KEPT * (refused - self._refused)
         self.network.note(walk.owner, steps)
         rows = taken.nonzero().flatten()
         places = rows * count + first[rows]

@@ -11,22 +11,16 @@ Options:
 
 from __future__ import annotations
 
-import zipfile
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
 from robustvit.core.errors import UserError, unknown_name
-from robustvit.data.archives import readable, tar_files
-from robustvit.data.building import (
-    DatasetPlan,
-    Example,
-    check_expected_counts,
-    check_options,
-)
+from robustvit.data.building import ArchivePlan, Entry, check_options
+from robustvit.data.members import Member, compressed_tar_members, zip_members
 from robustvit.data.package_files import package_file
+from robustvit.data.readers import CompressedTarReader, Place
 
 INNER = "caltech-101/101_ObjectCategories.tar.gz"
 SPLITS = ("train", "test")
@@ -35,13 +29,13 @@ SEED = 1234
 OFFICIAL_COUNTS = {"train": {"total": 3060, "per_class": 30}, "test": {"total": 6084}}
 
 
-def plan(source: dict, options: dict) -> DatasetPlan:
+def plan(source: dict, options: dict) -> ArchivePlan:
     """Plan the set; a first pass over the names decides the split.
 
     Raises:
         UserError: for unknown classes or a class with fewer than 30 images.
     """
-    check_options(options, {"classes", "expected_counts"}, "caltech101")
+    check_options(options, {"classes"}, "caltech101")
     archive = source["files"]["archive"]
     files = _files_by_category(archive)
     classes = _choose_classes(options.get("classes") or "present", files)
@@ -52,37 +46,26 @@ def plan(source: dict, options: dict) -> DatasetPlan:
         if category.lower() in classes
     }
 
-    def examples() -> Iterator[Example]:
-        for path, image in _images(archive):
+    def entries() -> Iterator[Entry]:
+        for path, member in _images(archive):
             category, name = path.parts[-2:]
             if category in labels and name.endswith(".jpg"):
                 split = "train" if f"{category}/{name}" in train else "test"
-                yield Example(split, f"{category}/{name}", labels[category], image.read())
+                place = Place(0, member.offset, member.size)
+                yield Entry(split, f"{category}/{name}", labels[category], place)
 
-    counts = _count(files, labels, train)
-    check_expected_counts(options, OFFICIAL_COUNTS, SPLITS, classes, counts)
-    return DatasetPlan(classes, list(SPLITS), examples, counts.total())
-
-
-def _count(files: dict[str, list[str]], labels: dict[str, int], train: set[str]) -> Counter:
-    return Counter(
-        ("train" if f"{category}/{name}" in train else "test", labels[category])
-        for category, names in files.items()
-        for name in names
-        if category in labels and name.endswith(".jpg")
-    )
+    reader = CompressedTarReader(archive, INNER)
+    return ArchivePlan(classes, list(SPLITS), entries, reader, official=OFFICIAL_COUNTS)
 
 
-def _images(archive: Path) -> Iterator[tuple[PurePosixPath, object]]:
-    """Stream the files of the tar inside the zip."""
-    with readable(archive), zipfile.ZipFile(archive) as outer:
-        if INNER not in outer.namelist():
-            raise UserError(f"{archive}: it holds no {INNER}. Expected the official archive.")
-        with outer.open(INNER) as inner:
-            for name, image in tar_files(Path(f"{archive}:{INNER}"), inner):
-                path = PurePosixPath(name)
-                if len(path.parts) >= 3 and not path.name.startswith("."):
-                    yield path, image
+def _images(archive: Path) -> Iterator[tuple[PurePosixPath, Member]]:
+    """List the files of the tar inside the zip."""
+    if INNER not in {member.name for member in zip_members(archive)}:
+        raise UserError(f"{archive}: it holds no {INNER}. Expected the official archive.")
+    for member in compressed_tar_members(archive, INNER):
+        path = PurePosixPath(member.name)
+        if len(path.parts) >= 3 and not path.name.startswith("."):
+            yield path, member
 
 
 def _files_by_category(archive: Path) -> dict[str, list[str]]:

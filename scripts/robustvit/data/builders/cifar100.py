@@ -1,34 +1,27 @@
-"""CIFAR-100's 50,000 training and 10,000 test images, stored losslessly as PNG. No options."""
+"""CIFAR-100's 50,000 training and 10,000 test images, stored losslessly as PNG.
+
+Options:
+    expected_counts: images by split, or "official".
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import numpy as np
-
 from robustvit.core.files import read_json
-from robustvit.data.building import DatasetPlan, Example, check_options
-from robustvit.data.png import encode_png
+from robustvit.data.building import ArchivePlan, check_options
+from robustvit.data.cifar_plans import plan_cifar
 
-TRAIN_IMAGES = 50_000
+OFFICIAL_COUNTS = {
+    "train": {"total": 50_000, "per_class": 500},
+    "test": {"total": 10_000, "per_class": 100},
+}
 
 
-def plan(source: dict, options: dict) -> DatasetPlan:
+def plan(source: dict, options: dict) -> ArchivePlan:
     """Plan the set; ids are "cifar100/test/00012" with the place in the official file.
 
     Raises:
-        UserError: for options, since there are none.
+        UserError: for unknown options.
     """
     check_options(options, set(), "cifar100")
-    images = np.load(source["files"]["images"], mmap_mode="r")
-    labels = np.load(source["files"]["labels"])
-
-    def examples() -> Iterator[Example]:
-        for index, label in enumerate(labels):
-            train = index < TRAIN_IMAGES
-            split, place = ("train", index) if train else ("test", index - TRAIN_IMAGES)
-            name = f"cifar100/{split}/{place:05d}"
-            yield Example(split, name, int(label), encode_png(images[index]))
-
     classes = read_json(source["files"]["classes"])
-    return DatasetPlan(classes, ["train", "test"], examples, len(labels), encoding="png")
+    return plan_cifar("cifar100", source["files"], classes, OFFICIAL_COUNTS)

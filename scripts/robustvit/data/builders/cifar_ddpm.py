@@ -6,45 +6,40 @@ Options:
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 
 import numpy as np
 
 from robustvit.core.errors import UserError
-from robustvit.data.building import (
-    DatasetPlan,
-    Example,
-    check_expected_counts,
-    check_options,
-)
+from robustvit.data.building import ArchivePlan, Entry, check_options
 from robustvit.data.cifar10_classes import CIFAR10_CLASSES
 from robustvit.data.image_arrays import ImageArray, load_labels
-from robustvit.data.png import encode_png
+from robustvit.data.readers import ArrayReader, Place
 
-SPLITS = ("train",)
+SHAPE = (32, 32, 3)
 OFFICIAL_COUNTS = {"train": {"total": 15_402_688}}
 
 
-def plan(source: dict, options: dict) -> DatasetPlan:
+def plan(source: dict, options: dict) -> ArchivePlan:
     """Plan the set; ids are "cifar_ddpm/00000012" with the place in the arrays.
 
     Raises:
-        UserError: for unknown options, arrays that do not belong together or are no images of
-            CIFAR-10's kind, or if there are not as many as expected.
+        UserError: for unknown options, or arrays that do not belong together or are no images of
+            CIFAR-10's kind.
     """
-    check_options(options, {"expected_counts"}, "cifar_ddpm")
-    images = ImageArray(source["files"]["images"], (32, 32, 3))
+    check_options(options, set(), "cifar_ddpm")
+    images = ImageArray(source["files"]["images"], SHAPE)
     labels = load_labels(source["files"]["labels"])
     _check_pairs(source["files"], len(images), labels)
-    counts = Counter({("train", k): int(n) for k, n in enumerate(np.bincount(labels))})
-    check_expected_counts(options, OFFICIAL_COUNTS, SPLITS, CIFAR10_CLASSES, counts)
+    reader = ArrayReader(source["files"]["images"], SHAPE)
 
-    def examples() -> Iterator[Example]:
-        for index, (image, label) in enumerate(zip(images, labels, strict=True)):
-            yield Example("train", f"cifar_ddpm/{index:08d}", int(label), encode_png(image))
+    def entries() -> Iterator[Entry]:
+        size = reader.png_bytes
+        for row, label in enumerate(labels):
+            yield Entry("train", f"cifar_ddpm/{row:08d}", int(label), Place(0, row, size))
 
-    return DatasetPlan(list(CIFAR10_CLASSES), list(SPLITS), examples, len(labels), encoding="png")
+    classes = list(CIFAR10_CLASSES)
+    return ArchivePlan(classes, ["train"], entries, reader, "png", OFFICIAL_COUNTS)
 
 
 def _check_pairs(files: dict, images: int, labels: np.ndarray) -> None:

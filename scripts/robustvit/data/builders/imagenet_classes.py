@@ -8,50 +8,42 @@ Options:
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
-from typing import IO
 
 from robustvit.core.errors import UserError
-from robustvit.data.archives import tar_files
-from robustvit.data.building import (
-    DatasetPlan,
-    Example,
-    check_expected_counts,
-    check_options,
-)
+from robustvit.data.building import ArchivePlan, Entry, check_options
 from robustvit.data.imagenet_labels import choose_synsets, validation_synset
+from robustvit.data.members import tar_members
+from robustvit.data.readers import Place, TarReader
 
 SPLITS = ("train", "validation")
 ALL_CLASSES, ALL_TRAIN_IMAGES, VALIDATION_PER_CLASS = 1000, 1_281_167, 50
 
 
-def plan(source: dict, options: dict) -> DatasetPlan:
-    """Plan the set; both archives are streamed, the training archive is never unpacked.
-
-    A first pass over the headers counts the images, so that a truncated archive or an absent
-    synset is noticed before hours of work.
+def plan(source: dict, options: dict) -> ArchivePlan:
+    """Plan the set; the training archive is never unpacked: images are read by their offsets.
 
     Raises:
-        UserError: for unknown options or synsets, or if an archive is truncated.
+        UserError: for unknown options or synsets.
     """
-    check_options(options, {"classes", "expected_counts"}, "imagenet_classes")
+    check_options(options, {"classes"}, "imagenet_classes")
     synsets = choose_synsets(options.get("classes") or "imagenet1k")
     labels = {synset: label for label, synset in enumerate(synsets)}
-    train, val = source["files"]["train"], source["files"]["val"]
-    counts = Counter(("train", labels[synset]) for synset, *_ in _training_files(train, labels))
-    _require_all(train, labels, counts)
-    counts.update(("validation", labels[synset]) for synset, *_ in _validation_files(val, labels))
-    check_expected_counts(options, official_counts(synsets), SPLITS, synsets, counts)
+    archives = (source["files"]["train"], source["files"]["val"])
 
-    def examples() -> Iterator[Example]:
-        for synset, name, image in _training_files(train, labels):
-            yield Example("train", name, labels[synset], image.read())
-        for synset, name, image in _validation_files(val, labels):
-            yield Example("validation", name, labels[synset], image.read())
+    def entries() -> Iterator[Entry]:
+        yield from _training_images(archives[0], labels)
+        for member in tar_members(archives[1]):
+            name = PurePosixPath(member.name).name
+            synset = validation_synset(name)  # the number in the name decides, not the place
+            if synset in labels:
+                place = Place(1, member.offset, member.size)
+                yield Entry("validation", name, labels[synset], place)
 
-    return DatasetPlan(synsets, list(SPLITS), examples, counts.total())
+    return ArchivePlan(
+        synsets, list(SPLITS), entries, TarReader(archives), official=official_counts(synsets)
+    )
 
 
 def official_counts(synsets: list[str]) -> dict:
@@ -62,29 +54,25 @@ def official_counts(synsets: list[str]) -> dict:
     return counts
 
 
-def _training_files(path: Path, labels: dict[str, int]) -> Iterator[tuple[str, str, IO[bytes]]]:
-    """Stream (synset, file name, open file) out of the tars inside the training tar."""
-    for inner, fileobj in tar_files(path):
-        synset = PurePosixPath(inner).stem
-        if synset in labels:
-            for name, image in tar_files(Path(f"{path}:{inner}"), fileobj):
-                yield synset, PurePosixPath(name).name, image
+def _training_images(path: Path, labels: dict[str, int]) -> Iterator[Entry]:
+    """List the images of the tars inside the training tar.
 
-
-def _validation_files(path: Path, labels: dict[str, int]) -> Iterator[tuple[str, str, IO[bytes]]]:
-    """Stream (synset, file name, open file); the number in the name decides the synset."""
-    for name, image in tar_files(path):
-        file_name = PurePosixPath(name).name
-        synset = validation_synset(file_name)
-        if synset in labels:
-            yield synset, file_name, image
-
-
-def _require_all(path: Path, labels: dict[str, int], counts: Counter) -> None:
-    absent = sorted(synset for synset, label in labels.items() if not counts["train", label])
+    Raises:
+        UserError: at the end, if one of the synsets was not there.
+    """
+    absent = dict.fromkeys(labels)
+    for inner in tar_members(path):
+        synset = PurePosixPath(inner.name).stem
+        if synset not in labels:
+            continue
+        absent.pop(synset, None)
+        for member in tar_members(path, inner):
+            name = PurePosixPath(member.name).name
+            place = Place(0, member.offset, member.size)
+            yield Entry("train", name, labels[synset], place)
     if absent:
-        more = f" and {len(absent) - 1} more of the chosen classes" if absent[1:] else ""
+        more = f" and {len(absent) - 1} more of the chosen classes" if len(absent) > 1 else ""
         raise UserError(
-            f"{path}: it holds no {absent[0]}.tar{more}. Choose classes that are in the archive "
-            "in `options.classes`, or take the complete one."
+            f"{path}: it holds no {next(iter(absent))}.tar{more}. Choose classes that are in the "
+            "archive in `options.classes`, or take the complete one."
         )

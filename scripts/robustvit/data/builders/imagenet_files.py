@@ -11,21 +11,22 @@ Options:
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 
-from robustvit.core.errors import UserError, unknown_name
-from robustvit.data.archives import tar_files
-from robustvit.data.building import DatasetPlan, Example, check_options
+from robustvit.core.errors import unknown_name
+from robustvit.data.building import ArchivePlan, Entry, check_options
 from robustvit.data.imagenet_labels import choose_synsets, robustbench_files, validation_synset
+from robustvit.data.members import tar_members
+from robustvit.data.readers import Place, TarReader
 
 FILE_LISTS = {"robustbench": robustbench_files}
 
 
-def plan(source: dict, options: dict) -> DatasetPlan:
+def plan(source: dict, options: dict) -> ArchivePlan:
     """Plan the set from the validation archive.
 
     Raises:
-        UserError: for unknown options, or if images are missing and the set must be complete.
+        UserError: for unknown options.
     """
     check_options(options, {"file_list", "classes", "require_complete"}, "imagenet_files")
     name = options.get("file_list") or "robustbench"
@@ -35,24 +36,18 @@ def plan(source: dict, options: dict) -> DatasetPlan:
     labels = {synset: label for label, synset in enumerate(synsets)}
     wanted = {file for synset, file in FILE_LISTS[name]() if synset in labels}
     archive = source["files"]["val"]
-    missing = sorted(wanted - {PurePosixPath(name).name for name, _ in tar_files(archive)})
-    if missing and options.get("require_complete"):
-        raise UserError(
-            f"{archive}: {len(missing)} of the {len(wanted)} listed images are not in it, for "
-            f"instance {missing[0]}. Take the complete archive, or set "
-            "options.require_complete: false."
-        )
 
-    def examples() -> Iterator[Example]:
-        return _listed(archive, wanted, labels)
+    def entries() -> Iterator[Entry]:
+        for member in tar_members(archive):
+            file_name = PurePosixPath(member.name).name
+            if file_name in wanted:
+                label = labels[validation_synset(file_name)]
+                place = Place(0, member.offset, member.size)
+                yield Entry("validation", file_name, label, place)
 
-    total = len(wanted) - len(missing)
-    return DatasetPlan(synsets, ["validation"], examples, total, missing=missing)
-
-
-def _listed(path: Path, wanted: set[str], labels: dict[str, int]) -> Iterator[Example]:
-    for name, image in tar_files(path):
-        file_name = PurePosixPath(name).name
-        if file_name in wanted:
-            label = labels[validation_synset(file_name)]
-            yield Example("validation", file_name, label, image.read())
+    return ArchivePlan(
+        *(synsets, ["validation"], entries, TarReader((archive,))),
+        official={"validation": {"total": len(wanted)}},
+        wanted=frozenset(wanted),
+        require_complete=bool(options.get("require_complete")),
+    )

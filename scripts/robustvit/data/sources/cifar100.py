@@ -1,4 +1,4 @@
-"""CIFAR-100's 60,000 images: from a mirror, else from torchvision's address."""
+"""CIFAR-100's 60,000 images: from a mirror, else from its home page."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import write_json
-from robustvit.data.archives import OFFICIAL_NAMES, find_in_mirrors, readable
+from robustvit.data.archives import readable
 from robustvit.data.cifar_batches import load_batch
-from robustvit.data.download import DownloadError, download
-from robustvit.data.source_files import write_source
+from robustvit.data.official import is_official
+from robustvit.data.official_files import download_files, locate
+from robustvit.data.source_files import notes_folder, write_source
 
-ARCHIVE = OFFICIAL_NAMES["cifar100"]["archive"][0]
 FOLDER = "cifar-100-python"
 
 
@@ -28,18 +28,17 @@ def fetch(mirrors: list[str], folder: Path) -> None:
     Raises:
         UserError: if no source can be reached, or if the archive is damaged.
     """
-    found = find_in_mirrors("cifar100", mirrors)
-    path = found["archive"] if found else _download(folder)
-    origin, detail = ("mirror", str(path)) if found else ("download", f"downloaded {ARCHIVE}")
+    found = locate("cifar100", mirrors, folder) or download_files("cifar100", folder)
+    path = found.files["archive"]
     images, labels, classes = read_archive(path)
     files = {name: folder / f"{name}.npy" for name in ("images", "labels")}
     np.save(files["images"], images)
     np.save(files["labels"], labels)
     files["classes"] = folder / "classes.json"
     write_json(files["classes"], classes)
-    write_source(folder / "source.json", "cifar100", files, origin, detail)
-    if not found:
-        path.unlink()
+    official = is_official("cifar100", "archive", path, notes_folder(folder))
+    target = folder / "source.json"
+    write_source(target, "cifar100", files, found.origin, found.detail, official)
 
 
 def read_archive(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
@@ -57,18 +56,3 @@ def read_archive(path: Path) -> tuple[np.ndarray, np.ndarray, list[str]]:
         raise UserError(f"{path}: holds {pixels.shape} values, expected CIFAR-100's 60,000 images.")
     images = np.ascontiguousarray(pixels.reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1))
     return images, labels, [name.decode() for name in names]
-
-
-def _download(folder: Path) -> Path:
-    # Imported here: it takes seconds, and an archive in a mirror does not need it.
-    from torchvision.datasets import CIFAR100
-
-    path = folder / ARCHIVE
-    try:
-        download(CIFAR100.url, path, digest=CIFAR100.tgz_md5, algorithm="md5")
-    except DownloadError as error:
-        raise UserError(
-            f"CIFAR-100 is in no folder of `paths.mirror` and could not be downloaded ({error}). "
-            f"Put {ARCHIVE} into a folder such as mirror/cifar100/ and start again."
-        ) from error
-    return path

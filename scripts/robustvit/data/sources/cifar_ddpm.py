@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from robustvit.core.errors import UserError
-from robustvit.data.archives import OFFICIAL_NAMES, find_in_mirrors
+from robustvit.data.archives import OFFICIAL_NAMES
+from robustvit.data.official_files import locate
 from robustvit.data.source_files import write_source
 
 
@@ -15,7 +16,7 @@ def fetch(mirrors: list[str], folder: Path) -> None:
     Raises:
         UserError: if no mirror holds them.
     """
-    found = find_in_mirrors("cifar_ddpm", mirrors)
+    found = locate("cifar_ddpm", mirrors, folder)
     if found is None:
         pairs = zip(*OFFICIAL_NAMES["cifar_ddpm"].values(), strict=True)
         names = "; or ".join(" and ".join(dict.fromkeys(pair)) for pair in pairs)
@@ -24,4 +25,4 @@ def fetch(mirrors: list[str], folder: Path) -> None:
             f"them into mirror/cifar_ddpm/ as {names}: images uint8 [N, 32, 32, 3] (the .bin holds "
             "their bare bytes), labels [N]; in the .npz the arrays `image` and `label`."
         )
-    write_source(folder / "source.json", "cifar_ddpm", found, "mirror", str(found["images"].parent))
+    write_source(folder / "source.json", "cifar_ddpm", found.files, found.origin, found.detail)

@@ -5,13 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from robustvit.core.errors import UserError
-from robustvit.data.archives import (
-    MIRROR_EXAMPLE,
-    OFFICIAL_NAMES,
-    check_archive,
-    find_in_mirrors,
-)
-from robustvit.data.source_files import write_source
+from robustvit.data.archives import MIRROR_EXAMPLE, OFFICIAL_NAMES
+from robustvit.data.official_files import locate, write_located
 
 
 def fetch(mirrors: list[str], folder: Path) -> None:
@@ -20,7 +15,7 @@ def fetch(mirrors: list[str], folder: Path) -> None:
     Raises:
         UserError: if no mirror holds them, or if one is truncated.
     """
-    found = find_in_mirrors("imagenet", mirrors)
+    found = locate("imagenet", mirrors, folder)
     if found is None:
         names = " and ".join(names[0] for names in OFFICIAL_NAMES["imagenet"].values())
         raise UserError(
@@ -29,6 +24,4 @@ def fetch(mirrors: list[str], folder: Path) -> None:
             "folder, and name it in the configuration, for instance mirror/imagenet/ with "
             f"{MIRROR_EXAMPLE}."
         )
-    for path in found.values():
-        check_archive(path)
-    write_source(folder / "source.json", "imagenet", found, "mirror", str(found["train"].parent))
+    write_located("imagenet", found, folder)

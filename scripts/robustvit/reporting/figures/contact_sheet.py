@@ -1,7 +1,7 @@
 """A few images of each data set with their classes: what the models were really shown.
 
-options: {"datasets": [names, or {"name", "label"}], "columns": 8, "split": name or null for the
-last one}. Reads datasets/<name>/manifest.json and the files beside it.
+options: {"datasets": [names, or {"name", "label"}], "columns": 8, "rows": 1 (of each set), "split":
+name or null for the last one}. Reads datasets/<name>/manifest.json and the files beside it.
 """
 
 from __future__ import annotations
@@ -31,17 +31,18 @@ def _entries(options: dict) -> list[dict]:
 
 
 def read(options: dict, root: Path) -> dict:
-    """Read the images: {"rows": [{"name","label","images","classes"}]}, one per data set."""
-    columns = int(options.get("columns") or 8)
-    rows = []
+    """Read the images: {"sets": [{"name","label","images","classes"}], "columns", "rows"}."""
+    columns, lines = (int(options.get(key) or n) for key, n in (("columns", 8), ("rows", 1)))
+    sets = []
     for entry, file in zip(_entries(options), files(options), strict=True):
         label = entry.get("label") or entry["name"]
-        found = _pick(root / file, entry["name"], options.get("split"), columns)
-        rows.append({"name": entry["name"], "label": label} | found)
-    return {"rows": rows, "columns": columns}
+        found = _pick(root / file, entry["name"], options.get("split"), columns, lines)
+        sets.append({"name": entry["name"], "label": label} | found)
+    filled = max(-(-len(shown["images"]) // columns) for shown in sets)
+    return {"sets": sets, "columns": columns, "rows": min(lines, filled)}
 
 
-def _pick(path: Path, name: str, split: str | None, columns: int) -> dict:
+def _pick(path: Path, name: str, split: str | None, columns: int, rows: int) -> dict:
     """The first image of each of `columns` classes spread over all of them, then the second, …"""
     # Here and not above, so that asking for the figure's files opens no data library.
     from robustvit.data.reading import TfdsImages
@@ -54,7 +55,8 @@ def _pick(path: Path, name: str, split: str | None, columns: int) -> dict:
     spread = present[np.linspace(0, len(present) - 1, min(columns, len(present))).astype(int)]
     places = {label: np.flatnonzero(images.labels == label) for label in spread}
     rounds = max(len(found) for found in places.values())
-    order = [int(p[i]) for i in range(rounds) for p in places.values() if i < len(p)][:columns]
+    order = [int(p[i]) for i in range(rounds) for p in places.values() if i < len(p)]
+    order = order[: columns * rows]
     return {
         "images": [_square(image) for image in images.images(order)],
         "classes": [readable(str(classes[images.labels[place]])) for place in order],
@@ -76,11 +78,13 @@ def _square(image: np.ndarray) -> np.ndarray:
 
 
 def draw(spec: dict, inputs: dict) -> Figure:
-    """Draw one row per data set, the class beneath each image."""
-    labels = [row["label"] + " (stand-in)" * row["stand_in"] for row in inputs["rows"]]
+    """Draw the rows of each data set, the class beneath each image."""
+    rows = inputs["rows"]
+    labels = [line for label in _labels(inputs) for line in (label, *[""] * (rows - 1))]
     figure, grid = style.picture_grid(labels, inputs["columns"])
-    for axes_row, row in zip(grid, inputs["rows"], strict=True):
-        for axes, image, name in zip(axes_row, row["images"], row["classes"], strict=False):
+    for index, shown in enumerate(inputs["sets"]):
+        places = [axes for row in grid[index * rows : (index + 1) * rows] for axes in row]
+        for axes, image, name in zip(places, shown["images"], shown["classes"], strict=False):
             style.show_image(axes, image)
             text = style.shorten(name.replace("_", " "), style.characters(axes))
             axes.set_xlabel(text, fontsize=8, labelpad=2)
@@ -91,8 +95,16 @@ def describe(spec: dict, inputs: dict) -> dict:
     """Alternative text and the classes that the figure shows."""
     data = [
         {"dataset": row["name"], "stand_in": row["stand_in"], "classes": row["classes"]}
-        for row in inputs["rows"]
+        for row in inputs["sets"]
     ]
-    labels = [row["label"] + " (stand-in)" * row["stand_in"] for row in inputs["rows"]]
-    alt = f"{inputs['columns']} example images of each of these data sets: {', '.join(labels)}."
+    images = max(len(row["images"]) for row in inputs["sets"])
+    if len(data) > 1:
+        alt = f"Up to {images} example images of each of these data sets: "
+        return {"alt": f"{alt}{', '.join(_labels(inputs))}.", "data": data}
+    classes = ", ".join(dict.fromkeys(name.replace("_", " ") for name in data[0]["classes"]))
+    alt = f"{images} example images of {_labels(inputs)[0]}, of these classes: {classes}."
     return {"alt": alt, "data": data}
+
+
+def _labels(inputs: dict) -> list[str]:
+    return [row["label"] + " (stand-in)" * row["stand_in"] for row in inputs["sets"]]
