@@ -5,7 +5,7 @@
 #   bootstrap_env.sh uv         print the path of a working uv, installing it into .tools if needed
 #
 # Reads: PYTHON  interpreter to use, 3.11 to 3.13 (default: the first that works, see below)
-#        LOCK    "main" (default) or "tpu": which envs/<LOCK>.txt to install
+#        LOCK    "main" (default), "tpu" or "torch-tpu": which envs/<LOCK>.txt to install
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -90,7 +90,7 @@ PYTHON
 
 check_lock() {
     [ -f "$root/envs/$lock.txt" ] ||
-        die "LOCK=$lock: there is no envs/$lock.txt. Use LOCK=main or LOCK=tpu"
+        die "LOCK=$lock: there is no envs/$lock.txt. Use LOCK=main, LOCK=tpu or LOCK=torch-tpu"
 }
 
 is_current() {

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from robustvit.cluster.tpu.bucket import Bucket
 from robustvit.cluster.tpu.gcloud import Gcloud, Stopped
-from robustvit.cluster.tpu.task import Task, job_name, result_name
+from robustvit.cluster.tpu.task import Task, job_name
 from robustvit.cluster.tpu.vm import ENDED, READY, TpuVm
 from robustvit.cluster.tpu.worker import DONE, RUNNING, UNKNOWN
 from robustvit.core.errors import UserError
@@ -212,7 +212,7 @@ class Fleet:
         failed = _failed(said)
         if not failed:
             for path in task.left:
-                self._bucket.download(result_name(task, path), Path(path))
+                self._bucket.download(path, Path(path))
             return Outcome()
         # The other workers wait for the one that failed, for ever.
         vm.ask("stop", task.id)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from robustvit.core.files import atomic_path
 
-SKIPPED = (".git", ".venv", ".tools", ".snakemake", "results", "mirror", "__pycache__")
+SKIPPED = {".git", ".venv", ".tools", ".snakemake", "results", "mirror", "__pycache__"}
 
 
 def source_files(root: Path) -> list[str]:
@@ -22,9 +22,7 @@ def source_files(root: Path) -> list[str]:
     if done and done.returncode == 0 and done.stdout:
         return sorted(name for name in done.stdout.split("\0") if name and (root / name).exists())
     found = (path.relative_to(root) for path in root.rglob("*") if path.is_file())
-    return sorted(
-        str(name) for name in found if not any(part.startswith(SKIPPED) for part in name.parts)
-    )
+    return sorted(str(name) for name in found if not SKIPPED.intersection(name.parts))
 
 
 def pack(root: Path, path: Path) -> str:

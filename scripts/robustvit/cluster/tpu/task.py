@@ -63,11 +63,6 @@ def input_name(path: Path) -> str:
     return f"inputs/{digest[:32]}/{path.name}"
 
 
-def result_name(task: Task, path: str) -> str:
-    """Where a worker puts a file that the job left."""
-    return f"jobs/{task.id}/results/{path}"
-
-
 def job_name(identifier: str) -> str:
     """Where a task's description is."""
     return f"jobs/{identifier}/job.json"

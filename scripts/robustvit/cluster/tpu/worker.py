@@ -19,7 +19,7 @@ from pathlib import Path
 
 from robustvit.cluster.tpu.bucket import Bucket
 from robustvit.cluster.tpu.snapshots import Snapshots
-from robustvit.cluster.tpu.task import Task, job_name, result_name
+from robustvit.cluster.tpu.task import Task, job_name
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json, write_json, write_text
 
@@ -171,9 +171,9 @@ class _Job:
             return
         if self.task.benchmark:
             write_text(self.task.benchmark, _benchmark(seconds))
-        for path in self.task.left:
+        for path in self.task.left:  # under the same name: the bucket holds all results in the end
             if Path(path).is_file():
-                self.bucket.put(result_name(self.task, path), Path(path))
+                self.bucket.put(path, Path(path))
         if self.snapshots:
             self.snapshots.clear()
 
