@@ -91,7 +91,9 @@ def _import() -> None:
             "--device tpu needs torch_tpu; make its environment: make env LOCK=torch-tpu "
             "PYTHON=python3.12. For torch_xla use --device xla"
         ) from error
-    if not torch.tpu.is_available():
+    # Without a TPU the package does not give torch its device.
+    found = torch.accelerator.current_accelerator()
+    if found is None or found.type != "tpu" or not torch.accelerator.is_available():
         raise UserError(
             "--device tpu: torch_tpu finds no TPU on this machine, or another program holds it"
         )

@@ -17,7 +17,6 @@ from robustvit.training.portable_norm import PortableBatchNorm
 def package(monkeypatch):
     """torch_tpu 0.2.0's names that the backend uses; its device is the CPU."""
     tpu = types.ModuleType("torch.tpu")
-    tpu.is_available = lambda: True
     tpu.get_device_name = lambda: "TPU v5e"
     tpu.distributed = types.ModuleType("torch.tpu.distributed")
     tpu.launched = []
@@ -32,6 +31,9 @@ def package(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch.tpu", tpu)
     monkeypatch.setitem(sys.modules, "torch.tpu.distributed", tpu.distributed)
     monkeypatch.setattr(torch, "tpu", tpu, raising=False)
+    accelerator = types.SimpleNamespace(type="tpu")
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: accelerator)
+    monkeypatch.setattr(torch.accelerator, "is_available", lambda: True)
     real = torch.device
     monkeypatch.setattr(
         backend.torch, "device", lambda name, *more: real("cpu" if name == "tpu" else name, *more)
@@ -45,8 +47,9 @@ def test_without_the_package_the_lock_is_named(monkeypatch):
         open_training_device("tpu")
 
 
-def test_without_a_tpu(package):
-    package.is_available = lambda: False
+def test_without_a_tpu(package, monkeypatch):
+    # As version 0.2.0 behaves: torch does not know the device then.
+    monkeypatch.setattr(torch.accelerator, "current_accelerator", lambda: None)
     with pytest.raises(UserError, match="finds no TPU"):
         open_training_device("tpu")
 
