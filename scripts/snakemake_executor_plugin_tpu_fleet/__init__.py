@@ -69,7 +69,8 @@ class Executor(RemoteExecutor):
         self._fleet = Fleet(self._site, archive, digest, self._tell)
 
     def _tell(self, line: str) -> None:
-        self.logger.info(line)
+        # The progress display shows no lesser messages, and what is waited for has to be seen.
+        self.logger.warning(line)
 
     def run_job(self, job: JobExecutorInterface) -> None:
         """Bring a job's inputs into the bucket and queue it."""

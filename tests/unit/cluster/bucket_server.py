@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.server
+import re
 import threading
 from urllib.parse import parse_qs, unquote, urlsplit
 from xml.sax.saxutils import escape
@@ -45,6 +46,17 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if not self._refused(writing=True):
             self.server.files[unquote(urlsplit(self.path).path)] = content
             self._send(200)
+
+    def do_POST(self) -> None:
+        """S3's way to delete several."""
+        content = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if self._refused(writing=True):
+            return
+        names = re.findall(r"<Key>(.*?)</Key>", content)
+        for name in names:
+            self.server.files.pop(f"{urlsplit(self.path).path.rstrip('/')}/{name}", None)
+        gone = "".join(f"<Deleted><Key>{name}</Key></Deleted>" for name in names)
+        self._send(200, f"<DeleteResult>{gone}</DeleteResult>".encode())
 
     def do_DELETE(self) -> None:
         """Forget a file."""

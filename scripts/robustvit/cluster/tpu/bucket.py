@@ -135,8 +135,6 @@ class Bucket:
             raise self._error(f"cannot be {what}: the bucket or the file does not exist") from error
         except (exceptions.BaseError, ValueError, OSError) as error:
             line = ATTEMPTS.sub(": ", str(error).split("\n", 1)[0])
-            if isinstance(error, FileNotFoundError) or "NoSuchBucket" in str(error):
-                line = "it does not exist"
             raise self._error(f"cannot be {what}: {line}") from error
 
     def _error(self, what: str) -> UserError:
