@@ -26,7 +26,12 @@ AccountingStorageEnforce = associations,limits
 MinJobAge               = 300 sec"""
 ANSWERS = {
     "sinfo": [["", [0, NODES]]],
-    "scontrol": [["show config", [0, CONFIG]], ["requeue", [0, ""]]],
+    "scontrol": [
+        ["show config", [0, CONFIG]],
+        ["requeue", [0, ""]],
+        ["show hostnames n[1-2]", [0, "n1\nn2"]],
+        ["show node n1", [0, "NodeName=n1 Arch=x86_64\n   NodeAddr=10.0.0.1 NodeHostName=n1"]],
+    ],
     "sacctmgr": [["show associations", [0, "lab\nlab2\nlab"]], ["show qos", [0, "normal\nlong"]]],
     "squeue": [["", [0, ""]]],
     "sbatch": [["", [0, ""]]],

@@ -42,6 +42,14 @@ def running_slurm():
         subprocess.run([SCRIPT, "stop"], timeout=120)
 
 
+def end_processes(folder: Path) -> None:
+    """End what works in a folder: of a node that is lost, SLURM knows no more what ran there."""
+    for process in psutil.process_iter(["cwd"]):
+        if process.info["cwd"] and Path(process.info["cwd"]).is_relative_to(folder):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+
 @dataclass(frozen=True)
 class Job:
     """A job in the queue; `what` is the rule with its wildcards."""

@@ -23,7 +23,8 @@ class Events:
     """What happened when, for whoever reads the output of the test."""
 
     def __init__(self):
-        self.begun, self.lines, self.errors = time.monotonic(), [], []
+        self.begun, self.lines = time.monotonic(), []
+        self.injected, self.errors = [], []
         self.saved, self.restarted = [], ""  # of the training that was warned
         self.interrupted = {}  # what Ctrl-C led to
 
@@ -49,6 +50,7 @@ def reach_time_limit(experiment, folder, events):
     training.resume()
     events.add(f"{experiment}: warned of the time limit")
     wait_until(lambda: is_gone(training.pid), 60, "the end of a warned training")
+    slurm("scontrol", "update", f"JobId={training.job.id}", "TimeLimit=60")
     events.saved = list((folder / "results/smoke/work/train" / experiment).glob("*/state-*.pt"))
     wait_for_restart(training.job.id)
     events.restarted = training.job.id
@@ -74,9 +76,9 @@ PARTITION = threading.Lock()  # both preemptions change how it preempts
 
 def preempt(experiment, folder, events, how):
     """Somebody's urgent job takes the node."""
+    training = hold_training(experiment, folder)
     with PARTITION:
         slurm("scontrol", "update", "PartitionName=gpu", f"PreemptMode={how}")
-        training = hold_training(experiment, folder)
         urgent = f"-p urgent -A lab -w {training.job.node} --exclusive -o /dev/null".split()
         slurm("sbatch", "--job-name=urgent", *urgent, "--wrap", "sleep 2")
         events.add(f"{experiment} (job {training.job.id}): preempted, PreemptMode={how}")
@@ -116,3 +118,4 @@ def inject(experiment, faults, folder, events):
             events.errors.append(f"{experiment}: {fault}: {error!r}")
             events.add(f"FAULT NOT INJECTED: {events.errors[-1]}")
             return
+        events.injected.append((experiment, fault))
