@@ -114,5 +114,5 @@ def check_archive(path: Path) -> None:
     elif path.suffix == ".tar":
         for _ in tar_members(path):
             pass
-    elif path.suffix in (".tgz", ".gz"):
+    elif path.suffix in (".tgz", ".gz", ".xz", ".bz2"):
         next(compressed_tar_members(path), None)

@@ -12,6 +12,7 @@ from archive_samples import content, jpeg
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
+from robustvit.data.archives import check_archive
 from robustvit.data.members import folder_members
 from robustvit.data.reading import TfdsImages
 
@@ -107,6 +108,20 @@ def test_an_outer_folder_and_folders_inside_a_class_change_nothing(own):
     manifest = read_json(own(inner))
     assert manifest["classes"] == ["a", "b", "c"]
     assert sum(split["num_examples"] for split in manifest["splits"].values()) == 30
+
+
+def test_a_tar_that_ends_with_a_zip_is_a_tar(own, tmp_path):
+    backup = write_zip(tmp_path / "backup.zip", {"x/1.jpg": jpeg(1), "y/1.jpg": jpeg(2)})
+    files = {**FILES, "zzz.zip": backup.read_bytes()}
+    assert read_json(own(files, kind="set.tar"))["classes"] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize("kind", ["set.tar.xz", "set.tar.gz"])
+def test_a_compressed_tar_that_is_none_is_told_at_once(tmp_path, kind):
+    path = tmp_path / kind
+    path.write_bytes(b"<html>404</html>")
+    with pytest.raises(UserError, match=kind):
+        check_archive(path)
 
 
 def test_other_files_are_counted_and_hidden_ones_are_not(own):
