@@ -42,7 +42,9 @@ def check_cluster():
     """Stop before the first job if the site file does not fit the cluster."""
     if SITE and SITE["check"]:
         try:
-            checks.check_site(SITE, checks.config_requests(CONFIG, SITE), os.getcwd())
+            wanted = checks.config_requests(CONFIG, SITE)
+            for warning in checks.check_site(SITE, wanted, os.getcwd()):
+                logger.warning(warning)
         except UserError as error:
             raise WorkflowError(f"{os.environ[ACTIVE]}: {error}") from None
 

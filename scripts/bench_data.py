@@ -3,7 +3,8 @@
 Images per second of one core (CPU time of a process, one thread), all readers by turns in one run,
 for the transforms of a training (RandomResizedCrop 224, flip) and of an evaluation (resize 256,
 crop 224), bicubic, up to a batch of bytes (the project's evaluation: of floats). Readers that are
-not in this environment are taken from another (`make bench-data-env`), or left out.
+not in this environment are taken from another (`make bench-data-env`), or left out. Every image is
+decoded each time: no reader keeps decoded ones, as none could keep ImageNet's.
 
 Examples:
     python scripts/bench_data.py

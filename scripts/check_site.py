@@ -59,7 +59,8 @@ def main() -> None:
         print("This cluster's partitions:", *map(describe, partitions().values()), sep="\n")
     files = [Path("workflow_config.yaml"), *arguments.configfile]
     config = resolve(deep_merge(*(yaml.safe_load(file.read_text("utf-8")) for file in files)))
-    check_site(site, config_requests(config, site), os.getcwd())
+    for warning in check_site(site, config_requests(config, site), os.getcwd()):
+        print(f"warning: {warning}")
     print(f"{path} fits this cluster.")
 
 

@@ -12,8 +12,10 @@ from pathlib import Path
 
 from robustvit.core import plugins
 from robustvit.core.cli import add_spec_argument, run_cli
+from robustvit.core.errors import UserError
 from robustvit.core.files import atomic_directory
 from robustvit.data.own_images import SOURCES, fetch_own, is_plugin
+from robustvit.data.source_files import DOWNLOADS, HASHES
 
 
 def main() -> None:
@@ -31,6 +33,9 @@ def main() -> None:
     )
     arguments = parser.parse_args()
     name, mirrors = arguments.spec["source"], list(arguments.spec.get("mirrors") or [])
+    # The folder would replace that of the fetched archives, or of their hashes, beside it.
+    if name.lower() in (DOWNLOADS, HASHES):
+        raise UserError(f'source: no source may be called "{name}"; for instance {name}_images')
     with atomic_directory(arguments.output.parent) as folder:
         if is_plugin(name):
             plugins.load(SOURCES, name).fetch(mirrors, folder)

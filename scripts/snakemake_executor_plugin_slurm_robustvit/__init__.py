@@ -3,7 +3,8 @@
 snakemake-executor-plugin-slurm 2.8 leaves a preempted job to SLURM, which does not queue it again
 where partitions preempt by cancelling. It waits for ever on a job that SLURM has forgotten (after
 MinJobAge: Snakemake was suspended, or the controller started anew), and on one that SLURM holds
-because a node failed to launch it. Everything else is that plug-in's.
+because a node failed to launch it. It looks at the queue ever more rarely, whatever the time to the
+first look. Everything else is that plug-in's.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ PREEMPTED_LOOKS = 2  # in a row: a job that is queued again is PREEMPTED for a m
 MISSING_LOOKS = 3
 HELD = "launch failed requeued held"  # a reason, as squeue writes it
 RELEASES = 3  # of a job that is held
+SLOWEST = 4  # times the time to the first look, between two looks at the queue
 SECONDS = 60
 
 
@@ -42,6 +44,10 @@ class Executor(slurm.Executor):
     ) -> AsyncGenerator[SubmittedJobInfo, None]:
         """Yield the jobs that are still queued or running; the others are reported."""
         left = [job async for job in super().check_active_jobs(active_jobs)]
+        first = self.workflow.executor_settings.init_seconds_before_status_checks
+        self.next_seconds_between_status_checks = min(
+            self.next_seconds_between_status_checks, SLOWEST * first
+        )
         states = await self._states() if left else None
         for job in left:
             state, reason = (states or {}).get(job.external_jobid, (None, ""))

@@ -56,6 +56,22 @@ def test_help_documents_every_flag(repository, script):
     assert "--spec" in done.stdout and "--output" in done.stdout
 
 
+@pytest.mark.parametrize("name", ["downloads", "hashes", "Downloads"])
+def test_no_source_takes_the_place_of_what_was_fetched(call, tmp_path, name):
+    """Beside the sources' own folders are those of fetched archives and of their hashes."""
+    for image in ("a/1.jpg", "a/2.jpg", "b/1.jpg", "b/2.jpg"):
+        path = tmp_path / "mirror" / name / image
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"any")
+    output = tmp_path / "sources" / name / "source.json"
+    fetched = output.parent / "imagenet" / "ILSVRC2012_img_train.tar"
+    fetched.parent.mkdir(parents=True)
+    fetched.write_bytes(b"copied from a bucket")
+    spec = {"source": name, "mirrors": [str(tmp_path / "mirror")]}
+    assert call("fetch_source", spec=spec, output=output) != 0
+    assert fetched.read_bytes() == b"copied from a bucket" and not output.exists()
+
+
 def test_from_archive_to_set(call, tmp_path, cifar10_json):
     source = tmp_path / "stand_ins" / "caltech101" / "source.json"
     manifest = tmp_path / "datasets" / "tiny" / "manifest.json"

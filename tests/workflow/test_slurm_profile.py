@@ -1,12 +1,15 @@
 """`--profile slurm` turns the site file into what jobs ask for; no SLURM is needed to plan."""
 
 import re
+import shutil
 import subprocess
 import sys
 
 import pytest
 import yaml
 
+from robustvit.config.merge import deep_merge
+from tests.pretended_slurm import PretendedSlurm
 from tests.workflow.conftest import ROOT, environment
 
 OVERLAYS = ("configs/demo.yaml", "configs/smoke.yaml")
@@ -100,3 +103,62 @@ def test_other_profiles_need_no_site(monkeypatch, snakemake):
     monkeypatch.setenv("ROBUSTVIT_SITE", "/nowhere.yaml")
     done = snakemake("--profile", "demo", "-n", "--quiet", "rules")
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture
+def start(tmp_path):
+    """Start a run on a pretended SLURM that nothing may be submitted to; returns its output."""
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name in ("bash", "sh", "git", "which"):
+        (programs / name).symlink_to(shutil.which(name))
+    pretended, path = PretendedSlurm(programs), tmp_path / "site.yaml"
+
+    def run(site, prepare, config=None):
+        prepare(pretended)
+        path.write_text(yaml.safe_dump(deep_merge(FITS, site)))
+        overlay = tmp_path / "overlay.yaml"
+        paths = {"results": str(tmp_path / "results")}
+        overlay.write_text(yaml.safe_dump({"paths": paths, **(config or {})}))
+        command = [sys.executable, "-m", "snakemake", "--profile", "slurm", "--nolock"]
+        done = subprocess.run(
+            [*command, "--configfile", *OVERLAYS, overlay, "--", "datasets"],
+            cwd=ROOT,
+            env=environment() | {"PATH": str(programs), "ROBUSTVIT_SITE": str(path)},
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        said = done.stdout + done.stderr
+        assert done.returncode != 0 and "Traceback" not in said, said
+        assert not [c for c in pretended.calls if c[0] == "sbatch" and "--test-only" not in c]
+        assert not (tmp_path / "results").exists()
+        return said, str(path)
+
+    return run
+
+
+FITS = {"account": "lab", "partitions": {"gpu": "gpu", "cpu": "cpu"}, "max_memory_gb": 100}
+
+
+def as_is(slurm):
+    """Leave the pretended SLURM as it is."""
+
+
+NO_ACCOUNT = ("sacctmgr", "", "show associations")
+
+
+@pytest.mark.parametrize(
+    ("site", "prepare", "expected"),
+    [
+        ({}, lambda slurm: slurm.remove("sinfo"), "no SLURM on this machine: sinfo was not found"),
+        ({"account": None}, lambda slurm: slurm.answer(*NO_ACCOUNT), "account: this cluster asks"),
+        ({"partitions": {"gpu": "gqu"}}, as_is, 'partitions.gpu: unknown partition "gqu"'),
+        ({"gpu": {"type": "h100"}}, as_is, 'gpu.type: no node of partition gpu has'),
+        ({"max_hours": {"gpu": 48}}, as_is, "max_hours.gpu: 48 is longer than"),
+    ],
+)  # fmt: skip
+def test_what_does_not_fit_stops_before_the_first_job(start, site, prepare, expected):
+    said, path = start(site, prepare)
+    assert expected in said and f"{path}: the site file does not fit" in said, said
+    assert "nothing was submitted" in said

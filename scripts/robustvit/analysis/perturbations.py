@@ -172,9 +172,8 @@ def make_perturbations(
     original = read_json(manifest)
     names = [spec["semantics"], spec["generator"]]
     code = code_digest("make_perturbations.py", model_plugins(spec["model"]))
-    about = About(
-        derived_name("p", *names), "perturbations", derived_source(original), {"of": names}, code
-    )
+    source = derived_source(original) | {"complete": original.get("complete")}
+    about = About(derived_name("p", *names), "perturbations", source, {"of": names}, code)
     with atomic_directory(output.parent) as folder:
         place = folder / output.name
         write_into(folder, made.plan(), place.name, about)

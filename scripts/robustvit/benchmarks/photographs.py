@@ -1,4 +1,4 @@
-"""Photographs as ImageNet has them on average: JPEGs of 500 × 375 pixels and about 110 kB."""
+"""Photographs as ImageNet has them: JPEGs of 500 × 375 or 375 × 500 pixels and about 110 kB."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def photographs(count: int, folder: Path | None, mirror: Path | None) -> Iterato
     Args:
         folder: JPEGs that are taken as they are; the first in the order of their names.
         mirror: folder with imagenet/ILSVRC2012_img_val.tar, whose photographs are brought to
-            ImageNet's average size. Without either, images are generated.
+            ImageNet's average size. Without either, images are generated, every fourth upright.
 
     Raises:
         UserError: if the folder has no JPEG.
@@ -35,8 +35,9 @@ def photographs(count: int, folder: Path | None, mirror: Path | None) -> Iterato
         yield from _repeated([_as_imagenet(data, i) for i, data in _archived(mirror, count)], count)
     else:
         rng = np.random.default_rng(0)
-        for _ in range(count):
-            coarse = rng.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        for number in range(count):
+            height, width = (8, 6) if number % 4 == 3 else (6, 8)
+            coarse = rng.integers(0, 255, (height, width, 3), dtype=np.uint8)
             yield _as_imagenet(Image.fromarray(coarse), int(rng.integers(1 << 30)))
 
 

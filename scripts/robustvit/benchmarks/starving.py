@@ -38,7 +38,7 @@ def waiting(
     """Take steps that do nothing for `step` seconds each, with data workers loading meanwhile.
 
     Args:
-        manifest: of a set written by `layouts.write_layouts`.
+        manifest: of a set written by `layouts.write_layouts`, whose images are decoded each time.
         step: seconds, as an accelerator would take; no CPU is used.
         workers: data workers.
         steps: how many are looked at, after the first `skip`.

@@ -4,15 +4,24 @@ from __future__ import annotations
 
 import getpass
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from robustvit.cluster import requests, slurm
-from robustvit.cluster.slurm import NoAnswer, Partition
+from robustvit.cluster.slurm import NoAnswer, Node, Partition
 from robustvit.core.errors import UserError, nearest
 
 JOB_PREFIX = "robustvit"  # slurm-jobname-prefix in profiles/slurm/config.yaml
 POLLS = 3  # the plug-in wants to look so often before SLURM forgets a finished job
+# What sbatch --test-only says of a job that waits for nodes, and of one that never starts.
+AWAY = re.compile(r"not available", re.IGNORECASE)
+
+
+class Delay(str):
+    """A finding that lets jobs wait, but not for ever."""
+
+    __slots__ = ()
 
 
 @dataclass(frozen=True)
@@ -52,7 +61,7 @@ def config_requests(config: Mapping, site: Mapping) -> list[Request]:
     ]  # fmt: skip
 
 
-def check_site(site: Mapping, wanted: Sequence[Request], folder: str) -> None:
+def check_site(site: Mapping, wanted: Sequence[Request], folder: str) -> list[str]:
     """Look for everything that would keep jobs from running.
 
     Args:
@@ -60,15 +69,20 @@ def check_site(site: Mapping, wanted: Sequence[Request], folder: str) -> None:
         wanted: kinds of jobs.
         folder: where Snakemake runs.
 
+    Returns:
+        Warnings: what jobs will have to wait for, for instance nodes that are drained.
+
     Raises:
         UserError: with one line for each problem: the key, the cause, and what the cluster has.
     """
-    problems = list(find_problems(site, wanted, folder))
+    found = list(find_problems(site, wanted, folder))
+    problems = [text for text in found if not isinstance(text, Delay)]
     if problems:
         listed = "\n  ".join(problems)
         raise UserError(
             f"the site file does not fit this cluster; nothing was submitted:\n  {listed}"
         )
+    return found
 
 
 def find_problems(site: Mapping, wanted: Sequence[Request], folder: str) -> Iterable[str]:
@@ -149,10 +163,13 @@ def _job_problems(
     found = []
     for request in wanted:
         places = _places(site["partitions"][request.kind], known)
-        found += _node_problems(site, request, places)
+        found += list(_node_problems(site, request, places)) or _number_problems(
+            site, request, places
+        )
     yield from dict.fromkeys(found)
     if not found:
-        yield from dict.fromkeys(filter(None, (_refusal(site, request) for request in wanted)))
+        for request in wanted:
+            yield from _refusal(site, request, _places(site["partitions"][request.kind], known))
 
 
 def _places(named: str | None, known: Mapping[str, Partition]) -> list[Partition]:
@@ -177,11 +194,6 @@ def _node_problems(site: Mapping, request: Request, places: list[Partition]) -> 
             f"compute.training.processes: {request.label} asks for {request.per_node} GPUs on a "
             f"node; nodes of partition {label} have {most} at most"
         )
-    if request.nodes > len({node.name for node in nodes}):
-        yield (
-            f"compute.training.nodes: {request.label} asks for {request.nodes} nodes; partition "
-            f"{label} has {len({node.name for node in nodes})}"
-        )
     cpus, memory = (max(getattr(node, name) for node in nodes) for name in ("cpus", "memory_mb"))
     if request.cpus > cpus:
         yield (
@@ -193,18 +205,59 @@ def _node_problems(site: Mapping, request: Request, places: list[Partition]) -> 
             f"max_memory_gb: {site['max_memory_gb']} is more than a node of partition {label} has: "
             f"{memory / 1000:g}"
         )
-    if nodes and not any(node.usable for node in nodes):
-        yield f"partitions.{request.kind}: all nodes of partition {label} are down or drained"
 
 
-def _refusal(site: Mapping, request: Request) -> str | None:
+def _fitting(site: Mapping, request: Request, places: Iterable[Partition]) -> dict[str, Node]:
+    """Nodes that could give what a job asks of each of its nodes, were they idle."""
+    wanted = site["constraint"]
+    return {
+        node.name: node
+        for place in places
+        for node in place.nodes
+        if node.gpu_count(site["gpu"]["type"]) >= request.per_node
+        and node.cpus >= request.cpus
+        and node.memory_mb >= request.memory_mb
+        # Anything but the name of one feature is left to sbatch.
+        and (not wanted or not wanted.isidentifier() or wanted in node.features)
+    }
+
+
+def _number_problems(site: Mapping, request: Request, places: list[Partition]) -> Iterable[str]:
+    """Too few nodes that can give it."""
+    fitting, wanted = _fitting(site, request, places), site["constraint"]
+    if len(fitting) >= request.nodes:
+        return
+    label = "/".join(place.name for place in places)
+    features = {name for place in places for node in place.nodes for name in node.features}
+    if wanted and wanted.isidentifier() and wanted not in features:
+        hint = nearest(wanted, features)
+        yield f'constraint: no node of partition {label} has "{wanted}".{hint} {_list(features)}'
+        return
+    each = [f"{request.per_node} GPUs"] if request.per_node else []
+    each += [f"{request.cpus} cores", f"{request.memory_mb / 1000:g} GB"]
+    key = "compute.training.nodes" if request.nodes > 1 else f"partitions.{request.kind}"
+    yield (
+        f"{key}: {request.label} asks for {request.nodes} nodes with {', '.join(each)} each; "
+        f"partition {label} has {len(fitting)} such nodes"
+    )
+
+
+def _refusal(site: Mapping, request: Request, places: list[Partition]) -> Iterable[str]:
     """What SLURM itself says to a job of this kind, without queueing it."""
     command = ["sbatch", "--test-only", "--wrap", "true", *sbatch_options(site, request)]
     try:
         slurm.ask(*command)
     except NoAnswer as error:
-        return f"SLURM refuses {request.label}: {error}\n    {' '.join(command)}"
-    return None
+        fitting = _fitting(site, request, places)
+        gone = sorted(name for name, node in fitting.items() if not node.usable)
+        left = len(fitting) - len(gone)
+        if AWAY.search(str(error)) and left < request.nodes:
+            yield Delay(
+                f"{request.label} has to wait for nodes that are down or drained: "
+                f"{', '.join(gone)} (sinfo -R); {left} of the {request.nodes} that it needs are up"
+            )
+        else:
+            yield f"SLURM refuses {request.label}: {error}\n    {' '.join(command)}"
 
 
 def sbatch_options(site: Mapping, request: Request) -> list[str]:

@@ -92,7 +92,7 @@ def partitions() -> dict[str, Partition]:
                 read_gpus(gres),
                 int(cpus.rstrip("+")),
                 int(memory.rstrip("+")),
-                tuple(re.split(r"[,&|]", features)),
+                tuple(re.split(r"[,&|]", features.replace("(null)", ""))),
             )
         )
     return found

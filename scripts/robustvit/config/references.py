@@ -11,6 +11,7 @@ from robustvit.config.recipes import check_plugin, check_recipe
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.sources import SCRIPTS
 from robustvit.data.mirrors import scheme_of
+from robustvit.data.source_files import DOWNLOADS, HASHES
 
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
@@ -212,6 +213,20 @@ def _check_target_names(config: Mapping) -> None:
                 )
 
 
+def check_source_name(source: str, where: str) -> None:
+    """Refuse names of folders that lie beside those of the sources and outlive them.
+
+    Raises:
+        UserError: for the folder of fetched archives or of their hashes, in any case of letters.
+    """
+    if source.lower() in (DOWNLOADS, HASHES):
+        raise UserError(
+            f'{where}: no source may be called "{source}": fetched archives and their hashes are '
+            f"kept under {DOWNLOADS} and {HASHES}. Choose another name, for instance "
+            f"{source}_images, and give the folder or archive in the mirror the same."
+        )
+
+
 def check_plugins(config: Mapping) -> None:
     """Check that every plug-in that the configuration names has its file.
 
@@ -229,6 +244,7 @@ def check_plugins(config: Mapping) -> None:
         for name, entry in config[section].items():
             check_plugin(package, entry.get(key), f"{section}.{name}.{key}")
     for name, entry in config["datasets"].items():
+        check_source_name(entry["source"], f"datasets.{name}.source")
         # Only image_folder takes a source without a plug-in: images of a user's own.
         if entry["builder"] != "image_folder":
             check_plugin("robustvit.data.sources", entry["source"], f"datasets.{name}.source")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -98,6 +98,27 @@ def check_options(options: dict, known: set[str], builder: str) -> None:
         raise UserError(
             f"options.{unknown[0]}: the builder {builder} has no such option. "
             f"Known: {', '.join(sorted(known)) or 'none'}."
+        )
+
+
+def check_complete(source: Mapping, options: Mapping, unknown: str) -> None:
+    """Refuse "official" counts that say nothing of some images, unless the archives are official.
+
+    Args:
+        source: what `read_source` returned; `complete` is true if every archive has the official
+            hash.
+        options: of the builder; without `expected_counts: official` nothing is checked.
+        unknown: what the counts leave open, for the message.
+
+    Raises:
+        UserError: if the archives are others, or were compared with nothing.
+    """
+    if options.get("expected_counts") == "official" and source.get("complete") is not True:
+        found = "others" if source.get("complete") is False else "not known to be"
+        raise UserError(
+            f"options.expected_counts: official needs the official archives (`complete` in the "
+            f"source's source.json): {unknown}. Those at hand are {found}. Take those, give the "
+            f"numbers, for instance {COUNTS_EXAMPLE.split(' or ')[1]}, or leave the option out."
         )
 
 

@@ -44,9 +44,8 @@ def export_adversarial(spec: dict, shards: Sequence[Path], manifest: Path, outpu
     original, images = read_json(manifest), _Images(spec, shards)
     names = [spec["experiment"], spec["protocol"]]
     code = code_digest("export_adversarial.py")
-    about = About(
-        derived_name("a", *names), "adversarial", derived_source(original), {"of": names}, code
-    )
+    source = derived_source(original) | {"complete": original.get("complete")}
+    about = About(derived_name("a", *names), "adversarial", source, {"of": names}, code)
     with atomic_directory(output.parent) as folder:
         plan = images.plan(original["classes"], folder / PIXELS)
         write_into(folder, plan, output.name, about)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from robustvit.core.progress import format_seconds
 from robustvit.data.official import source_facts
 from robustvit.reporting.abstract import label_of
@@ -125,7 +127,7 @@ def display_datasets(spec: dict, summary: dict) -> list[dict]:
             "stand_in": bool(found.get("stand_in")),
             "classes": count(len(found["classes"])) if found.get("classes") else "–",
             "splits": [_split(found, split) for split in found.get("splits", {})],
-            "origin": _origin(found),
+            "origin": "; ".join((_origin(found), *_lacking(found))),
             "incomplete": found.get("complete") is False,
             "licence": _licence(settings.get(name) or {}, found),
             "sha256": (found.get("sha256") or "–")[:12],
@@ -148,6 +150,23 @@ def _licence(settings: dict, found: dict) -> str:
     source = "cifar10" if found.get("stand_in") else settings.get("source") or ""
     facts = source_facts(source)
     return f"{facts['label']}: {facts['licence']}; {facts['terms']}" if facts else ""
+
+
+def _lacking(found: dict) -> Iterator[str]:
+    """What the set lacks of its archive, or the archive of the set, and what is unusual in it."""
+    left_out, missing = found.get("left_out") or 0, found.get("missing") or 0
+    if left_out:
+        verb = "does" if left_out == 1 else "do"
+        yield f"{_images(left_out)} left out ({verb} not decode)"
+    if missing:
+        yield f"{_images(missing)} missing from the archive"
+    if found.get("odd"):
+        kinds = (f"{count(n)} {kind.replace('_', ' ')}" for kind, n in found["odd"].items())
+        yield f"unusual images, kept as they are: {', '.join(kinds)}"
+
+
+def _images(number: int) -> str:
+    return f"{count(number)} image{'s' * (number != 1)}"
 
 
 def _origin(found: dict) -> str:

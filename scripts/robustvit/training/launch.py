@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -131,9 +132,15 @@ def _meeting_point(processes: Processes) -> str:
             f"--nodes {processes.nodes} outside of a SLURM job needs --rendezvous, the address of "
             f"one of the machines, for instance --rendezvous node1:{PORT}"
         )
-    names = _ask_slurm("scontrol", "show", "hostnames", nodes).split()
+    first = _ask_slurm("scontrol", "show", "hostnames", nodes).split()[0]
     # Two jobs on a machine must not meet each other.
-    return f"{names[0]}:{PORT + int(os.environ['SLURM_JOB_ID']) % 1000}"
+    return f"{_address(first)}:{PORT + int(os.environ['SLURM_JOB_ID']) % 1000}"
+
+
+def _address(node: str) -> str:
+    """Where SLURM itself reaches a node: its name in SLURM need not be known to the network."""
+    found = re.search(r"\bNodeAddr=([^\s:]+)(?:\s|$)", _ask_slurm("scontrol", "show", "node", node))
+    return found[1] if found else node
 
 
 def _exit_code(error: object) -> int:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 FOLDER = Path(__file__).resolve().parent
 SCRIPT = FOLDER / "start_slurm.sh"
 SITE = FOLDER / "site.yaml"
@@ -38,6 +40,14 @@ def running_slurm():
         yield
     finally:
         subprocess.run([SCRIPT, "stop"], timeout=120)
+
+
+def end_processes(folder: Path) -> None:
+    """End what works in a folder: of a node that is lost, SLURM knows no more what ran there."""
+    for process in psutil.process_iter(["cwd"]):
+        if process.info["cwd"] and Path(process.info["cwd"]).is_relative_to(folder):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
 
 
 @dataclass(frozen=True)
@@ -112,10 +122,12 @@ def hold_training(experiment: str, folder: Path, seconds: float = 1200) -> Train
         pid = training_process(experiment, folder)
         if pid is None:
             return None
-        while not any(work.glob("*/steps.csv")):
-            if not Path(f"/proc/{pid}/cmdline").exists():
-                return None  # another fault was quicker
-            time.sleep(0.02)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            begun = psutil.Process(pid).create_time()
+            while not any(path.stat().st_mtime > begun for path in work.glob("*/steps.csv")):
+                if is_gone(pid):
+                    return None
+                time.sleep(0.02)
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGSTOP)
         running = (job for job in jobs("--states=RUNNING") if job.what.endswith(f"_{experiment}"))

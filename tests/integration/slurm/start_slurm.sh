@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# A real SLURM on one machine, for the tests: controller, two nodes n1 and n2 with two GPUs each (as
-# far as SLURM knows), munge, accounting. Debian's packages; no systemd, no cgroups. Needs root.
+# A real SLURM on one machine, for the tests: controller, nodes n1 to n4 with one GPU each (as far as
+# SLURM knows), munge, accounting. Debian's packages; no systemd, no cgroups. Needs root. One GPU, so
+# that what happens to a node hits one training.
 #
 #   start_slurm.sh install   the packages, by apt-get
 #   start_slurm.sh missing   what keeps this machine from running it; nothing if all is well
@@ -14,7 +15,7 @@ set -euo pipefail
 root=${SLURM_ROOT:-${TMPDIR:-/tmp}/robustvit-slurm}
 etc=$root/etc
 host=$(hostname -s)
-nodes=(n1 n2)
+nodes=(n1 n2 n3 n4)
 first_port=17002
 packages=(slurm-wlm slurmd slurmctld slurm-client slurmdbd munge mariadb-server)
 export SLURM_CONF=$etc/slurm.conf
@@ -52,10 +53,7 @@ missing() {
 
 write_configuration() {
     mkdir -p "$etc" "$root"/{run,log,state,spool,gpu,mysql} /etc/slurm
-    local i
-    for i in 0 1; do # slurmd wants device files; these are further /dev/null
-        [ -c "$root/gpu/gpu$i" ] || mknod "$root/gpu/gpu$i" c 1 3
-    done
+    [ -c "$root/gpu/gpu0" ] || mknod "$root/gpu/gpu0" c 1 3 # slurmd wants a device: a /dev/null
     cat >"$etc/slurm.conf" <<C
 ClusterName=one
 SlurmctldHost=$host(127.0.0.1)
@@ -84,24 +82,24 @@ JobAcctGatherFrequency=5
 SchedulerParameters=batch_sched_delay=0,sched_interval=2,bf_interval=2
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
-KillWait=10
+KillWait=5
 MailProg=/bin/true
 AccountingStorageType=accounting_storage/slurmdbd
 AccountingStorageHost=127.0.0.1
 AccountingStoragePort=17019
 AccountingStorageTRES=gres/gpu
 AccountingStorageEnforce=associations
+AccountingStoreFlags=job_comment
 $(i=0 && for node in "${nodes[@]}"; do
         echo "NodeName=$node NodeHostname=$host NodeAddr=127.0.0.1 Port=$((first_port + i))" \
-            "CPUs=2 RealMemory=8000 Gres=gpu:2 State=UNKNOWN"
+            "CPUs=2 RealMemory=8000 Gres=gpu:1 State=UNKNOWN"
         i=$((i + 1))
     done)
 PartitionName=cpu Nodes=ALL MaxTime=2:00:00 DefMemPerCPU=500 State=UP Default=YES
 PartitionName=gpu Nodes=ALL MaxTime=2:00:00 DefMemPerCPU=500 State=UP
-PartitionName=spot Nodes=ALL MaxTime=2:00:00 DefMemPerCPU=500 State=UP PreemptMode=CANCEL
 PartitionName=urgent Nodes=ALL MaxTime=2:00:00 DefMemPerCPU=500 State=UP PriorityTier=10 PreemptMode=OFF
 C
-    echo "Name=gpu File=$root/gpu/gpu[0-1]" >"$etc/gres.conf"
+    echo "Name=gpu File=$root/gpu/gpu0" >"$etc/gres.conf"
     cat >"$etc/slurmdbd.conf" <<C
 AuthType=auth/munge
 DbdHost=localhost
@@ -180,7 +178,7 @@ start() {
 
 stop() {
     local name file
-    for name in slurmd-n1 slurmd-n2 slurmctld slurmdbd mysqld munged; do
+    for name in slurmd-n{1,2,3,4} slurmctld slurmdbd mysqld munged; do
         file=$root/run/$name.pid
         alive "$file" || continue
         kill "$(cat "$file")" || true

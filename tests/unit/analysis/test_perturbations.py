@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+
 import numpy as np
 import pytest
 import torch
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 from robustvit.analysis.classification import classify, label_ranks, reading_spec, summarise
 from robustvit.analysis.perturbations import choose_examples, make_perturbations, picture
 from robustvit.core.errors import UserError
-from robustvit.core.files import read_json
+from robustvit.core.files import read_json, write_json
 from robustvit.data.evaluation_images import load_eval_batch
 from robustvit.data.reading import TfdsImages
 
@@ -58,6 +60,15 @@ def test_the_set_holds_the_perturbation_of_every_selected_image(perturbed, colou
         assert label == found["labels"][place]
     originals = TfdsImages(colours, DATASET)
     assert set(data.ids) < set(originals.ids)
+
+
+def test_the_set_is_as_official_as_the_attacked_one(colours, weights, cpu, tmp_path) -> None:
+    attacked = shutil.copytree(colours.parent, tmp_path / "attacked") / colours.name
+    write_json(attacked, read_json(attacked) | {"complete": False})
+    output = tmp_path / "set" / "manifest.json"
+    examples = output.with_name("examples.npz")
+    make_perturbations(perturb_spec(), attacked, weights, output, examples, cpu)
+    assert read_json(output)["complete"] is False
 
 
 def test_examples_say_everything_about_an_image(perturbed, colours) -> None:

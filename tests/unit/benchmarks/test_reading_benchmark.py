@@ -15,8 +15,11 @@ from PIL import Image
 from robustvit.benchmarks import reading
 from robustvit.benchmarks.layouts import write_layouts
 from robustvit.benchmarks.photographs import photographs
+from robustvit.benchmarks.readers import project
 from robustvit.benchmarks.reading import READERS, Reader, Worker, runnable, speed_rows
 from robustvit.core.errors import UserError
+from robustvit.data import decoding
+from robustvit.data.reading import TfdsImages
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +35,37 @@ def test_generated_photographs_are_as_large_as_imagenets():
     assert all(90_000 < len(data) < 130_000 for data in images)
     assert len(set(images)) == 3
     assert Image.open(io.BytesIO(images[0])).size == (500, 375)
+
+
+def test_generated_photographs_are_of_several_sizes_as_real_ones_are():
+    sizes = [Image.open(io.BytesIO(data)).size for data in photographs(8, None, None)]
+    assert sizes.count((500, 375)) > sizes.count((375, 500)) > 0
+
+
+def one_size() -> list[bytes]:
+    """Photographs of a folder that a user gave, all of one size."""
+    return [data for data in photographs(12, None, None) if _size(data) == (500, 375)][:8]
+
+
+def _size(data: bytes) -> tuple[int, int]:
+    return Image.open(io.BytesIO(data)).size
+
+
+@pytest.mark.parametrize("images", [lambda: list(photographs(8, None, None)), one_size])
+@pytest.mark.parametrize("transform", ["train", "evaluation"])
+def test_every_image_of_every_batch_is_decoded(tmp_path, monkeypatch, images, transform):
+    """A benchmark of readers must not time images that were kept decoded."""
+    write_layouts(images(), tmp_path)
+    assert TfdsImages(tmp_path / "tfds" / "manifest.json", project.SPEC)._open_cache() is None
+    decoded, decode = [], decoding.simplejpeg.decode_jpeg
+
+    def counted(data, *args, **options):
+        decoded.append(1)
+        return decode(data, *args, **options)
+
+    monkeypatch.setattr(decoding.simplejpeg, "decode_jpeg", counted)
+    stream = project.batches(tmp_path, transform, 4)
+    assert sum(next(stream) for _ in range(6)) == len(decoded) == 24
 
 
 def test_photographs_of_the_mirror_are_brought_to_that_size(mirror):
@@ -65,7 +99,7 @@ def test_readers_give_full_batches(folder, name, transform):
 def test_steps_for_readers_that_bring_none(folder):
     from robustvit.benchmarks.readers import pillow_steps
 
-    data = next((folder / "classes").rglob("*.jpg")).read_bytes()
+    data = (folder / "classes" / "even" / "00000.jpg").read_bytes()  # 500 × 375 pixels
     crops = [pillow_steps.apply(data, "train") for _ in range(4)]
     assert {crop.shape for crop in crops} == {(224, 224, 3)}
     assert not np.array_equal(crops[0], crops[1])

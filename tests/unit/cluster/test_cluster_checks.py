@@ -14,7 +14,7 @@ BUILDING = Request("building a data set", "cpu")
 
 
 def check(site=None, wanted=(TRAINING, BUILDING), folder="/nowhere"):
-    check_site(deep_merge(DEFAULTS, FITS, site or {}), wanted, folder)
+    return check_site(deep_merge(DEFAULTS, FITS, site or {}), wanted, folder)
 
 
 def problems(**options):
@@ -25,8 +25,8 @@ def problems(**options):
 
 
 def test_a_site_that_fits_passes(pretended):
-    check()
-    check({"account": None, "qos": "long", "gpu": {"type": "a100"}})
+    assert check() == []
+    assert check({"account": None, "qos": "long", "gpu": {"type": "a100"}}) == []
     tried = [call for call in pretended.calls if call[0] == "sbatch"]
     assert tried and all("--test-only" in call for call in tried)
 
@@ -53,6 +53,7 @@ def test_controller_that_does_not_answer(pretended):
         ({"max_memory_gb": 600}, "max_memory_gb: 600 is more than a node of partition gpu"),
         ({"gpu": {"type": "h100"}}, 'gpu.type: no node of partition gpu has "h100"'),
         ({"partitions": {"gpu": "cpu"}}, "partitions.gpu: no node of partition cpu has GPUs"),
+        ({"constraint": "nvlnk"}, 'constraint: no node of partition gpu has "nvlnk". Did you mean'),
         ({"queue": {"poll_seconds": 200}}, "Largest value here: 100"),
     ],
 )  # fmt: skip
@@ -65,6 +66,10 @@ def test_keys_that_do_not_fit(pretended, site, expected):
     [
         (Request("a training", "gpu", per_node=8), "compute.training.processes: a training asks"),
         (Request("a training", "gpu", nodes=3), "compute.training.nodes: a training asks for 3"),
+        (
+            Request("a training", "gpu", nodes=2, memory_mb=300_000),
+            "asks for 2 nodes with 1 cores, 300 GB each; partition gpu has 1 such nodes",
+        ),
         (Request("a training", "gpu", cpus=128), "compute.threads: a training asks for 128 cores"),
     ],
 )  # fmt: skip
@@ -89,10 +94,45 @@ def test_partition_that_is_down(pretended):
     assert "partitions.gpu: partition gpu is not up" in problems()
 
 
+UNAVAILABLE = "allocation failure: Requested node configuration is not available"
+TWO_NODES = Request("a training", "gpu", per_node=4, nodes=2, cpus=32)
+
+
+def drain(pretended, *names):
+    nodes = "\n".join(
+        f"gpu|up|1-00:00:00|{name}|{'drained' if name in names else 'idle'}|gpu:a100:4|64|256000|x"
+        for name in ("n1", "n2")
+    )
+    pretended.answer("sinfo", f"{nodes}\ncpu*|up|infinite|c1|idle|(null)|32|128000|(null)")
+    pretended.answer("sbatch", UNAVAILABLE, "gpu", code=1)
+
+
+def test_drained_nodes_are_waited_for(pretended):
+    drain(pretended, "n2")
+    (warning,) = check(wanted=[TWO_NODES])
+    assert "a training has to wait" in warning and "n2 (sinfo -R)" in warning
+    assert "1 of the 2" in warning
+
+
 def test_all_nodes_drained(pretended):
-    drained = "gpu*|up|2-00:00:00|n1|drained|gpu:4|64|512000|x"
-    pretended.answer("sinfo", f"{drained}\ncpu|up|infinite|c1|idle||64|512000|")
-    assert "all nodes of partition gpu are down or drained" in problems()
+    drain(pretended, "n1", "n2")
+    (warning,) = check()
+    assert "down or drained: n1, n2" in warning and "0 of the 1" in warning
+
+
+def test_more_than_the_partition_has_is_not_waited_for(pretended):
+    drain(pretended, "n2")
+    three = Request("a training", "gpu", per_node=4, nodes=3)
+    assert "asks for 3 nodes" in problems(wanted=[three])
+    # One node is enough, and up: it is refused for another reason.
+    assert UNAVAILABLE in problems(wanted=[TRAINING])
+
+
+@pytest.mark.parametrize("said", ["Invalid account", "Requested time limit is invalid"])
+def test_other_refusals_count_though_nodes_are_drained(pretended, said):
+    drain(pretended, "n2")
+    pretended.answer("sbatch", said, "gpu", code=1)
+    assert said in problems(wanted=[TWO_NODES])
 
 
 def test_what_only_sbatch_knows(pretended):

@@ -19,6 +19,9 @@ class Harness(Executor):
         self.given, self.failed, self.succeeded = list(states), [], []
         self._looks, self._releases = Counter(), Counter()
         self.logger = logging.getLogger("test")
+        settings = SimpleNamespace(init_seconds_before_status_checks=5)
+        self.workflow = SimpleNamespace(executor_settings=settings)
+        self.next_seconds_between_status_checks = 180
 
     async def _states(self):
         return self.given.pop(0)
@@ -62,6 +65,11 @@ def look(monkeypatch):
 def test_living_jobs_are_left_alone(look, job, state):
     executor, active = look(job, *[{"7": (state, "None")}] * 6)
     assert all(active) and not executor.failed
+
+
+def test_looks_do_not_get_ever_rarer(look, job):
+    executor, _ = look(job, {"7": ("RUNNING", "None")})
+    assert executor.next_seconds_between_status_checks == 20
 
 
 def test_job_preempted_for_good_is_reported(look, job):

@@ -53,6 +53,19 @@ CASES = {
         {"experiment": "demo_esp8"},
         ["experiments.demo_cifar10.init.experiment", 'Did you mean "demo_eps8"?'],
     ),
+    "a source in the place of the archives that are fetched": (
+        "datasets/mine",
+        {
+            "label": "Mine",
+            "builder": "image_folder",
+            "source": "downloads",
+            "num_classes": 2,
+            "image_size": 32,
+            "train_split": "train",
+            "eval_split": "test",
+        },
+        ["datasets.mine.source: ", '"downloads"', "downloads_images"],
+    ),
     "unknown plug-in": (
         "models/xcit_demo_p8/family",
         "xcitt",

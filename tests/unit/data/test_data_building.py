@@ -159,8 +159,9 @@ def test_leaving_out_does_not_pass_the_expected_counts(damaged, build):
 def test_a_short_archive_names_the_class_before_anything_is_read(tmp_path, build, monkeypatch):
     monkeypatch.setattr(archive_building, "build_shard", lambda _: pytest.fail("built"))
     options = {**OPTIONS, "expected_counts": "official"}
+    source = {**imagenet_source(tmp_path / "source"), "complete": True}
     with pytest.raises(UserError, match=rf"class {SYNSETS[0]} has 2 images, expected 50"):
-        build("imagenet_classes", imagenet_source(tmp_path / "source"), options)
+        build("imagenet_classes", source, options)
 
 
 def test_an_unknown_policy_is_explained(tmp_path, build):

@@ -7,6 +7,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import yaml
+from archive_samples import SYNSETS as SMALL
+from archive_samples import imagenet_source
 from numpy.random import RandomState
 
 from robustvit.core import plugins
@@ -208,6 +211,23 @@ def test_cifar10_counts_what_it_is_given(cifar10_source, build):
         build("cifar10", cifar10_source, {"expected_counts": {"test": {"total": 1}}})
     with pytest.raises(UserError, match=r"class \w+ has"):  # its labels are random
         build("cifar10", cifar10_source, {"expected_counts": "official"})
+
+
+@pytest.mark.parametrize("complete", [False, None])
+def test_official_counts_of_some_synsets_need_the_official_archives(tmp_path, complete):
+    """How many training images a class of ImageNet has is not known beforehand: one would do."""
+    source = {**imagenet_source(tmp_path, per_class=1), "complete": complete}
+    plan = plugins.load("robustvit.data.builders", "imagenet_classes").plan
+    options = {"classes": list(SMALL), "expected_counts": "official"}
+    with pytest.raises(UserError, match=r"options\.expected_counts: official .* \(`complete`"):
+        plan(source, options)
+    assert plan({**source, "complete": True}, options).official
+    assert plan(source, {**options, "expected_counts": {"train": {"total": 3}}}).classes
+
+
+def test_cifar100_is_built_by_its_official_counts(repository):
+    datasets = yaml.safe_load((repository / "workflow_config.yaml").read_text())["datasets"]
+    assert datasets["cifar100"]["options"] == {"expected_counts": "official"}
 
 
 def test_without_expectations_nothing_is_checked():

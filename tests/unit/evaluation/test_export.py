@@ -11,7 +11,7 @@ import torch
 from evaluation_samples import DATASET, MODEL, QUICK_AUTOATTACK, SIZE, evaluate_spec, gather_spec
 
 from robustvit.core.errors import UserError
-from robustvit.core.files import read_json
+from robustvit.core.files import read_json, write_json
 from robustvit.data.evaluation_images import load_eval_batch
 from robustvit.data.reading import TfdsImages
 from robustvit.evaluation.engine import evaluate_shard
@@ -84,6 +84,14 @@ def test_the_manifest_counts_what_rounding_undoes(exported) -> None:
     assert found["broken"] == broken > 0
     assert 0 <= found["broken_after_rounding"] <= broken
     assert found["threat"] == {"norm": "linf", "epsilon_255": 8}
+
+
+@pytest.mark.parametrize("complete", [True, False, None])
+def test_the_set_is_as_official_as_the_attacked_one(exported, colours, tmp_path, complete):
+    attacked, output = tmp_path / "manifest.json", tmp_path / "set" / "manifest.json"
+    write_json(attacked, read_json(colours) | {"complete": complete})
+    export_adversarial(gather_spec("autoattack", QUICK_AUTOATTACK), exported[1], attacked, output)
+    assert read_json(output)["complete"] is complete
 
 
 def test_gathered_rows_are_the_same_with_and_without(exported, colours, weights, cpu, tmp_path):

@@ -2,6 +2,7 @@
 
 import pytest
 
+from robustvit.core.files import read_json, write_json
 from robustvit.reporting.display_methods import display_datasets
 from robustvit.reporting.results import Results
 from robustvit.reporting.summary import build_summary
@@ -36,6 +37,23 @@ def test_an_archive_that_is_not_the_official_one_is_told(rows, complete, told):
     (row,) = rows(complete=complete, origin="mirror", stand_in=False)
     assert row["incomplete"] is told
     assert ("not the complete official one" in row["origin"]) is told
+
+
+def test_images_that_the_set_lacks_are_told(full_root, rows):
+    (row,) = rows()
+    assert "left out" not in row["origin"] and "missing" not in row["origin"]
+    path = full_root / "datasets/squares/manifest.json"
+    damaged = {"split": "test", "id": "x", "class": "a", "reason": "truncated"}
+    noted = {"left_out": [damaged], "missing": ["y", "z"]}
+    noted["odd_images"] = {"grey": {"count": 1200, "first": ["v"]}}
+    before = read_json(path)
+    write_json(path, before | noted)
+    try:
+        (row,) = rows()
+    finally:
+        write_json(path, before)
+    assert "; 1 image left out (does not decode); 2 images missing from the" in row["origin"]
+    assert row["origin"].endswith("; unusual images, kept as they are: 1\u2009200 grey")
 
 
 def test_terms_are_those_of_the_images_that_are_shown(rows):

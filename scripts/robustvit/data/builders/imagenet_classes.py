@@ -2,8 +2,8 @@
 
 Options:
     classes: "imagenet100", "imagenet1k" or a list of synsets. The sorted synsets are the labels.
-    expected_counts: images by split, or "official": 50 validation images of each class, and
-        1,281,167 training images of all 1,000.
+    expected_counts: images by split, or "official": the archives have the official hashes, with 50
+        validation images of each class, and 1,281,167 training images of all 1,000.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from robustvit.core.errors import UserError
-from robustvit.data.building import ArchivePlan, Entry, check_options
+from robustvit.data.building import ArchivePlan, Entry, check_complete, check_options
 from robustvit.data.imagenet_labels import choose_synsets, validation_synset
 from robustvit.data.members import tar_members
 from robustvit.data.readers import Place, TarReader
@@ -25,9 +25,10 @@ def plan(source: dict, options: dict) -> ArchivePlan:
     """Plan the set; the training archive is never unpacked: images are read by their offsets.
 
     Raises:
-        UserError: for unknown options or synsets.
+        UserError: for unknown options or synsets, or if other archives are to be the official ones.
     """
     check_options(options, {"classes"}, "imagenet_classes")
+    check_complete(source, options, "how many training images a class has is not known")
     synsets = choose_synsets(options.get("classes") or "imagenet1k")
     labels = {synset: label for label, synset in enumerate(synsets)}
     archives = (source["files"]["train"], source["files"]["val"])
