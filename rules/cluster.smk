@@ -77,7 +77,7 @@ def gpu_job(key, minutes, per_node=1, nodes=1, training=False, shares=1):
     """
     own_memory = CONFIG["compute"]["memory_mb"]
     if not SITE:
-        gpus = per_node * nodes if DEVICES[STAGE_OF[key.split("/")[0]]] in ("auto", "cuda") else 0
+        gpus = per_node * nodes if DEVICES[STAGE_OF[Path(key).parts[0]]] in ("auto", "cuda") else 0
         return {"mem_mb": more_memory, "runtime": minutes, "gpu": gpus}
 
     @known

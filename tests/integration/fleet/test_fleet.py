@@ -96,7 +96,7 @@ def test_a_job_runs_on_all_workers_and_its_results_come_back(cloud, controller):
 
 @pytest.mark.parametrize(
     ("state", "why", "how"),
-    [("PREEMPTED", "was preempted", "queued"), (None, "vanished", "direct")],
+    [("PREEMPTED", "was preempted", "direct"), (None, "vanished", "queued")],
     ids=["preempted", "vanished"],
 )
 def test_a_preempted_job_goes_on_from_its_state_on_a_new_vm(cloud, controller, state, why, how):

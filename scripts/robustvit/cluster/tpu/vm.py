@@ -16,6 +16,9 @@ ENDED = ("PREEMPTED", "TERMINATED")  # never comes back: it has to be deleted an
 QUEUE_ENDED = ("FAILED", "SUSPENDED", "SUSPENDING")
 STAMP = ".source"
 SETUP_SECONDS = 3600
+EMPTY_LOOKS = (
+    3  # in a row at a request that was granted, though its VM is not there: it was deleted
+)
 
 
 class TpuVm:
@@ -31,6 +34,7 @@ class TpuVm:
         self.name, self.gcloud, self.tell = name, gcloud, tell
         self.site: Mapping = gcloud.site
         self._prepared: str | None = None
+        self._empty = 0
 
     def state(self) -> str:
         """READY, CREATING, PREEMPTED, … as the cloud says, or ABSENT."""
@@ -114,7 +118,9 @@ class TpuVm:
                 options=self._create_options(),
             )
             return "asked for; the request is queued"
-        if state in QUEUE_ENDED:
+        self._empty = self._empty + 1 if state == "ACTIVE" else 0
+        if state in QUEUE_ENDED or self._empty == EMPTY_LOOKS:
+            self._empty = 0
             self._delete_request()
             return f"its request is {state}; it is queued again"
         return f"its request is {state}"
