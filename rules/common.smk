@@ -92,7 +92,8 @@ def code_hash(script, *plugins):
 @known
 def more_memory(wildcards, attempt):
     """Memory of a job of training or evaluation in MB: a retry asks for as much again."""
-    return CONFIG["compute"]["memory_mb"] * attempt
+    own = CONFIG["compute"]["memory_mb"]
+    return (16000 if own == "auto" else own) * attempt
 
 
 def names_regex(names):
