@@ -20,6 +20,7 @@ compile uv "$@"
 compile main --override overrides.txt "$@"
 compile dev "$@"
 compile tpu --constraint main.txt --override overrides.txt "$@"
+compile submit "$@"
 compile bench-data "$@"
 
 # Addresses of one machine's package mirror must not travel with the project.
