@@ -21,6 +21,8 @@ compile main --override overrides.txt "$@"
 compile dev "$@"
 compile tpu --constraint main.txt --override overrides.txt "$@"
 compile submit "$@"
+# The names of RobustBench's models are read from its source; nothing of it runs there.
+awk '/^[^ #]/ { wanted = /^robustbench==/ } wanted' main.txt >>submit.txt
 compile bench-data "$@"
 
 # Addresses of one machine's package mirror must not travel with the project.

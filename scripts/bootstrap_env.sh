@@ -114,7 +114,7 @@ make_environment() {
     rm -f "$stamp"
     if ! is_reusable "$python"; then
         local size="8 GB"
-        [ "$lock" != submit ] || size="200 MB"
+        [ "$lock" != submit ] || size="300 MB"
         say "Making .venv with $("$python" --version) (about $size on the disk; some minutes)"
         rm -rf "$venv"
         "$uv" venv --quiet --no-python-downloads --python "$python" "$venv"
