@@ -18,6 +18,8 @@ compile() { # $1: name of the lock; the rest goes to uv
 
 compile uv "$@"
 compile main --override overrides.txt "$@"
+# Snakemake makes its conda environment anew when this line changes.
+sed -i "s/^lock=.*/lock=$(sha256sum main.txt | cut -d' ' -f1)/" conda.post-deploy.sh
 compile dev "$@"
 compile tpu --constraint main.txt --override overrides.txt "$@"
 compile submit "$@"

@@ -64,6 +64,20 @@ RULE_FILES = [
     *sorted(f"rules/{path.name}" for path in (SCRIPTS.parent / "rules").glob("*.smk")),
 ]
 STAND_IN = inputs.stand_in_datasets(CONFIG)
+IMAGE = "containers/robustvit.sif"
+
+
+def image_of_jobs():
+    """The container image that jobs run in, or nothing: docs/containers.md."""
+    if "apptainer" not in {str(m) for m in workflow.deployment_settings.deployment_method}:
+        return None
+    if not Path(IMAGE).exists():
+        raise WorkflowError(
+            f"--software-deployment-method apptainer: there is no container image {IMAGE}. "
+            f"Build it: apptainer build {IMAGE} containers/robustvit.def; or link one: "
+            f"ln -s /path/to/robustvit.sif {IMAGE}"
+        )
+    return IMAGE
 
 
 def known(function):
