@@ -1,4 +1,4 @@
-"""The container recipes and the conda environment: the same steps as `make env`, from hashed locks."""
+"""Container recipes and the conda environment: the steps of `make env`, from hashed locks."""
 
 from __future__ import annotations
 
