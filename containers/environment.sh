@@ -5,9 +5,9 @@ PATH=/opt/robustvit/.venv/bin:$PATH
 PYTHONPATH=$PWD/scripts
 unset PYTHONHOME VIRTUAL_ENV
 # A user number without a name and a home is usual (docker run --user); Snakemake, matplotlib and
-# torch ask for both.
+# torch ask for both. Snakemake calls Apptainer with the project as home: caches do not belong there.
 USER=${USER:-user$(id -u)}
-if [ ! -w "${HOME:-/}" ] || [ "${HOME:-/}" = / ]; then
+if [ ! -w "${HOME:-/}" ] || [ "${HOME:-/}" = / ] || [ "$HOME" = "$PWD" ]; then
     HOME=${TMPDIR:-/tmp}/robustvit-home-$(id -u)
     mkdir -p "$HOME"
 fi

@@ -172,10 +172,14 @@ def environment_in(containers, folder: Path, **variables: str) -> dict[str, str]
     return dict(line.split("=", 1) for line in done.stdout.splitlines())
 
 
-def test_a_user_without_a_name_and_a_home_gets_both(containers, tmp_path):
-    found = environment_in(containers, tmp_path, HOME="/", TMPDIR=str(tmp_path))
+@pytest.mark.parametrize("home", ["/", "project", "/proc"])
+def test_a_user_without_a_name_and_a_home_gets_both(containers, tmp_path, home):
+    (tmp_path / "project").mkdir()
+    variables = {"HOME": str(tmp_path / home), "TMPDIR": str(tmp_path)}
+    found = environment_in(containers, tmp_path / "project", **variables)
     assert found["USER"] == f"user{os.getuid()}"
-    assert Path(found["HOME"]).is_dir() and Path(found["HOME"]).parent == tmp_path
+    assert Path(found["HOME"]) == tmp_path / f"robustvit-home-{os.getuid()}"
+    assert Path(found["HOME"]).is_dir()
     assert found["PATH"].startswith(f"{PREFIX}.venv/bin:")
 
 
