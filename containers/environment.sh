@@ -9,6 +9,7 @@ unset PYTHONHOME VIRTUAL_ENV
 USER=${USER:-user$(id -u)}
 if [ ! -w "${HOME:-/}" ] || [ "${HOME:-/}" = / ] || [ "$HOME" = "$PWD" ]; then
     HOME=${TMPDIR:-/tmp}/robustvit-home-$(id -u)
-    mkdir -p "$HOME"
+    mkdir -p -m 700 "$HOME"
+    [ -O "$HOME" ] || HOME=$(mktemp -d) # somebody else's
 fi
 export PATH PYTHONPATH USER HOME

@@ -172,7 +172,7 @@ def environment_in(containers, folder: Path, **variables: str) -> dict[str, str]
     return dict(line.split("=", 1) for line in done.stdout.splitlines())
 
 
-@pytest.mark.parametrize("home", ["/", "project", "/proc"])
+@pytest.mark.parametrize("home", ["/", "project", "missing"])
 def test_a_user_without_a_name_and_a_home_gets_both(containers, tmp_path, home):
     (tmp_path / "project").mkdir()
     variables = {"HOME": str(tmp_path / home), "TMPDIR": str(tmp_path)}
@@ -189,8 +189,10 @@ def test_the_machine_outside_does_not_leak_in(containers, tmp_path):
         "PYTHONHOME": "/elsewhere",
         "VIRTUAL_ENV": "/elsewhere",
     }
-    found = environment_in(containers, tmp_path, HOME=str(tmp_path), USER="ann", **variables)
-    assert found["PYTHONPATH"] == f"{tmp_path}/scripts"
+    (tmp_path / "project").mkdir()
+    variables |= {"HOME": str(tmp_path), "USER": "ann"}
+    found = environment_in(containers, tmp_path / "project", **variables)
+    assert found["PYTHONPATH"] == f"{tmp_path}/project/scripts"
     assert not {"PYTHONHOME", "VIRTUAL_ENV"} & found.keys()
     assert (found["HOME"], found["USER"]) == (str(tmp_path), "ann")
 
