@@ -13,14 +13,6 @@ configfile: "workflow_config.yaml"
 
 
 include: "rules/common.smk"
-
-
-# Where Snakemake is asked to run jobs in containers; else it would cost time for each job of a plan.
-if image_of_jobs():
-
-    container: image_of_jobs()
-
-
 include: "rules/data.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"

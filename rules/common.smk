@@ -259,3 +259,9 @@ def figure_results(suffix):
 def figure_category(wildcards):
     """The part of the HTML report that a figure belongs to."""
     return "Figures" if wildcards.figure in CONFIG["report"]["figures"] else "Data sets"
+
+
+# Where Snakemake is asked to run jobs in containers; else it would cost time for each job of a plan.
+if image_of_jobs():
+
+    container: image_of_jobs()
