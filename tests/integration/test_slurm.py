@@ -29,7 +29,7 @@ from tests.workflow.conftest import ROOT, environment
 pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("slurm")]
 OVERLAYS = ("configs/demo.yaml", "configs/smoke.yaml", "tests/integration/slurm/smoke.yaml")
 PDF = "results/smoke/report.pdf"
-COLUMNS = "JobID,Comment%50,State%12,NodeList,Elapsed,TotalCPU,AllocTRES%44"
+COLUMNS = "JobID,Comment%50,State%12,NodeList,Elapsed,AllocTRES%44"
 COMMAND = (sys.executable, "-m", "snakemake", "--profile", "slurm", "--configfile", *OVERLAYS)
 
 
