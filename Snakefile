@@ -23,6 +23,7 @@ include: "rules/analyses.smk"
 include: "rules/report.smk"
 include: "rules/plan.smk"
 include: "rules/targets.smk"
+include: "rules/fleet.smk"
 
 
 # Here and not in an included file: Snakemake takes no default target from those.

@@ -41,5 +41,5 @@ rule accumulate_gradients:
         " --weights {input.weights:q}"
         " --output {output:q}"
         " --threads {threads}"
-        " --device $ROBUSTVIT_DEVICE"
+        " --device $ROBUSTVIT_GRADIENTS_DEVICE"
         " >{log:q} 2>&1"

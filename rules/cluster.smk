@@ -51,6 +51,17 @@ def check_cluster():
 
 onstart:
     check_cluster()
+    check_tpus()
+
+
+# First words of keys of estimates, and the parts of `compute` that say where those jobs run.
+STAGE_OF = {
+    "train": "training",
+    "evaluate": "evaluation",
+    "perturb": "semantics",
+    "classify": "semantics",
+    "gradients": "gradients",
+}
 
 
 def demanded(key, wildcards):
@@ -66,7 +77,8 @@ def gpu_job(key, minutes, per_node=1, nodes=1, training=False, shares=1):
     """
     own_memory = CONFIG["compute"]["memory_mb"]
     if not SITE:
-        return {"mem_mb": more_memory, "runtime": minutes, "gpu": per_node * nodes}
+        gpus = per_node * nodes if DEVICES[STAGE_OF[Path(key).parts[0]]] in ("auto", "cuda") else 0
+        return {"mem_mb": more_memory, "runtime": minutes, "gpu": gpus}
 
     @known
     def runtime(wildcards, attempt):

@@ -17,6 +17,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from robustvit.config import dataset_check, inputs, reports, robustbench_export, specs
 from robustvit.config.dataset_figures import dataset_figures
+from robustvit.config.devices import TPU_DEVICES, stage_devices
 from robustvit.config.report_jobs import shard_count
 from robustvit.config.published_links import check_published
 from robustvit.config.resolve import resolve
@@ -44,12 +45,11 @@ R = f"{CONFIG['paths']['results']}/{CONFIG['name']}"
 EXPERIMENTS = CONFIG["experiments"]
 EXPORTED = robustbench_export.exported_experiments(CONFIG, EXPERIMENTS)
 PROCESSES, NODES = (CONFIG["compute"]["training"][key] for key in ("processes", "nodes"))
+DEVICES = stage_devices(CONFIG["compute"])
 # Settings that change the speed and never a result reach the jobs as variables: as parameters they
 # would rerun everything when they change.
 os.environ.update(
-    ROBUSTVIT_DEVICE=CONFIG["compute"]["device"],
-    ROBUSTVIT_TRAINING_DEVICE=CONFIG["compute"]["training"]["device"]
-    or CONFIG["compute"]["device"],
+    **{f"ROBUSTVIT_{stage.upper()}_DEVICE": device for stage, device in DEVICES.items()},
     ROBUSTVIT_PROCESSES=str(PROCESSES),
     ROBUSTVIT_NODES=str(NODES),
     ROBUSTVIT_BATCH_SIZE=str(CONFIG["compute"]["batch_size"]),

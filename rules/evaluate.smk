@@ -48,7 +48,7 @@ rule evaluate_model:
         " --work-dir {params.work:q}/{wildcards.experiment}/{wildcards.protocol}"
         ' --batch-size "$ROBUSTVIT_BATCH_SIZE"'
         " --threads {threads}"
-        " --device $ROBUSTVIT_DEVICE"
+        " --device $ROBUSTVIT_EVALUATION_DEVICE"
         " >{log:q} 2>&1"
 
 

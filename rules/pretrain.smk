@@ -32,7 +32,7 @@ rule pretrain_model:
     threads: CONFIG["compute"]["threads"] * PROCESSES
     resources:
         **gpu_job("train/{experiment}", 1440, PROCESSES, NODES, training=True),
-        tpu=1,
+        tpu=int(DEVICES["training"] in TPU_DEVICES),
     params:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
         init="",

@@ -43,7 +43,7 @@ rule make_perturbations:
         " --output {output.manifest:q}"
         " --examples {output.examples:q}"
         " --threads {threads}"
-        " --device $ROBUSTVIT_DEVICE"
+        " --device $ROBUSTVIT_SEMANTICS_DEVICE"
         " >{log:q} 2>&1"
 
 
@@ -88,5 +88,5 @@ rule classify_perturbations:
         " --output-rows {output.rows:q}"
         " --output-summary {output.summary:q}"
         " --threads {threads}"
-        " --device $ROBUSTVIT_DEVICE"
+        " --device $ROBUSTVIT_SEMANTICS_DEVICE"
         " >{log:q} 2>&1"

@@ -5,8 +5,8 @@
 #   bootstrap_env.sh uv         print the path of a working uv, installing it into .tools if needed
 #
 # Reads: PYTHON  interpreter to use, 3.11 to 3.13 (default: the first that works, see below)
-#        LOCK    "main" (default), "tpu", or "submit" (Snakemake alone, for jobs in containers):
-#                which envs/<LOCK>.txt to install
+#        LOCK    "main" (default), "tpu", "torch-tpu", or "submit" (Snakemake alone, for jobs in
+#                containers): which envs/<LOCK>.txt to install
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
@@ -93,7 +93,7 @@ PYTHON
 
 check_lock() {
     [ -f "$root/envs/$lock.txt" ] ||
-        die "LOCK=$lock: there is no envs/$lock.txt. Use LOCK=main, LOCK=tpu or LOCK=submit"
+        die "LOCK=$lock: there is no envs/$lock.txt. Use LOCK=main, tpu, torch-tpu or submit"
 }
 
 is_current() {

@@ -25,7 +25,7 @@ from robustvit.training.interruption import (
 from robustvit.training.job import run_job
 from robustvit.training.launch import Processes, launch
 from robustvit.training.monitor import parse_monitoring
-from robustvit.training.opening import open_training_device
+from robustvit.training.opening import open_training_device, prepare_launch
 from robustvit.training.outputs import OutputPaths
 
 
@@ -48,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     flag("--nodes", type=int, default=1, help="machines (of a SLURM job) that train together")
     flag("--rendezvous", help="host:port where the machines meet, outside of SLURM")
     flag("--threads", type=int, default=1, help="CPU threads of all processes together")
-    flag("--device", default="auto", help="auto (default), cpu, cuda, cuda:1 or xla")
+    flag("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, xla or tpu")
     flag("--workers", type=int, default=0, help="data workers; no influence on the result")
     flag("--save-every", type=float, default=60, help="seconds between two states (default 60)")
     flag("--monitoring", type=parse_monitoring, default={}, help="what to show meanwhile, as JSON")
@@ -69,6 +69,7 @@ def train(arguments: argparse.Namespace) -> int:
         arguments.processes, arguments.nodes, arguments.rendezvous, arguments.threads
     )
     if processes.several and "LOCAL_RANK" not in os.environ:
+        prepare_launch(arguments.device, processes.per_node, processes.nodes)
         return launch(sys.argv, processes)
     if processes.several:
         follow_parent()
