@@ -14,7 +14,7 @@ from robustvit.data.source_files import DOWNLOADS, HASHES
 
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
-    *("analyses", "figures", "tables", "plan", "robustbench", "datasets_check"),
+    *("analyses", "figures", "tables", "claims", "plan", "robustbench", "datasets_check"),
     *("pretrain_model", "finetune_model", "draw_rule_graph", "render_html"),
 )
 LEAST_255 = {"linf": 0.25, "l2": 8.0}
@@ -53,7 +53,7 @@ def check_references(config: Mapping) -> None:
     _check_target_names(config)
     for name, entry in config["figures"].items():
         _check_figure(config, f"figures.{name}.options", entry.get("options", {}))
-    for section in ("tables", "figures"):
+    for section in ("tables", "figures", "claims"):
         _known_all(config, section, config["report"][section], f"report.{section}")
     _known_all(config, "experiments", config["report"]["evaluations"], "report.evaluations")
 

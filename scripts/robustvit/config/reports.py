@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from robustvit.config import inputs
 from robustvit.config.captions import figure_values, fill, table_values
+from robustvit.config.claims import report_claim_analyses
 from robustvit.config.report_jobs import report_jobs
 from robustvit.config.specs import gather_spec, model_spec, num_examples, weights_owner
 
@@ -151,6 +152,7 @@ def report_spec(config: Mapping) -> dict:
         "follow": config["follow"] if config["contradictions"] else None,
         "notes": config["report"]["notes"],
         "tables": config["report"]["tables"],
+        "claims": config["report"]["claims"],
         "figures": [
             {key: figure_spec(config, name)[key] for key in ("name", "title", "caption")}
             | {"of_dataset": name not in config["report"]["figures"]}
@@ -237,6 +239,7 @@ def _semantics(config: Mapping) -> list[dict]:
     """Analyses that the report shows; one that only figures show has nothing to be classified."""
     report = config["report"]
     tables = {config["tables"][name].get("semantics") for name in report["tables"]}
+    tables.update(report_claim_analyses(config))
     options = (config["figures"][name].get("options", {}) for name in report["figures"])
     shown = tables | {option.get("semantics") for option in options}
     return [
