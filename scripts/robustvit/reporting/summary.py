@@ -26,7 +26,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
     Args:
         spec: {"name","title","tables","claims","figures","experiments","datasets","protocols",
             "semantics","notes","follow","jobs"}; what an experiment's "evaluate", an analysis or
-            "jobs" does not name is not read, since a file that nobody asks for is of an earlier run.
+            "jobs" does not name is not read: a file that nobody asks for is of an earlier run.
 
     Raises:
         UserError: if a file cannot be read or contradicts itself, or nothing at all was run.

@@ -27,7 +27,12 @@ sweeps:
         high: {}
     seeds: [3, 1, 2]
 semantics:
-  seen: {label: Seen, generators: [decay_low_seed1], classifiers: [demo_resnet18], dataset: cifar10, threat: {norm: linf, epsilon_255: 8}}
+  seen:
+    label: Seen
+    generators: [decay_low_seed1]
+    classifiers: [demo_resnet18]
+    dataset: cifar10
+    threat: {norm: linf, epsilon_255: 8}
 claims:
   decay:
     sentence: It helps.
@@ -106,7 +111,7 @@ MISTAKES = {
     "unknown value": (f"{CLAIM}/groups/0/values/wd", "hihg", ["groups.0.values.wd", '"high"']),
     "axis left open": (f"{CLAIM}/groups/1/values", {}, ["groups.1.values", "axis wd", "wd: low"]),
     "one seed": ("sweeps/decay/seeds", [1], ["claims.decay.groups.0", "1 experiment", "seeds"]),
-    "unknown protocol": (f"{CLAIM}/metric/protocol", "pgd1O", ["metric.protocol", '"pgd10"']),
+    "unknown protocol": (f"{CLAIM}/metric/protocol", "pgd_10", ["metric.protocol", '"pgd10"']),
     "protocol not run": (f"{CLAIM}/metric/protocol", "fgsm", ["metric.protocol", "evaluate"]),
     "unknown analysis": (f"{CLAIM}/metric", {"semantics": "sen"}, ["metric.semantics", '"seen"']),
     "no generator": (f"{CLAIM}/metric", {"semantics": "seen"}, ["decay_high_seed3", "generators"]),
