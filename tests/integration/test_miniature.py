@@ -37,7 +37,7 @@ def test_report_shows_the_verdict(results):
     pages = PdfReader(results / "report.pdf").pages
     text = " ".join(" ".join(page.extract_text() for page in pages).split())
     verdict = json.loads((results / "claims.json").read_text())["claims"][0]["verdict"]
-    assert "ε warm-up raises robust accuracy." in text and f"1 are {verdict}" in text
+    assert "ε warm-up raises robust accuracy." in text and f"Verdicts: 1 {verdict}." in text
     assert "claims.csv" in (results / "report.html").read_text(encoding="utf-8")
 
 

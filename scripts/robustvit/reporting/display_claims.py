@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from robustvit.reporting.formatting import p_value
 
-TESTS = {"welch": "Welch’s t test", "paired": "t test paired by seed"}
+TESTS = {"welch": "Welch’s t", "paired": "t paired by seed"}
 VERDICTS = ("supported", "contradicted", "undecided", "not run")
 FAILED = "†"  # beside a metric of which an evaluation failed a safety check
 
@@ -44,7 +44,7 @@ def _sentences(claims: list[dict]) -> Iterator[str]:
         "five repetitions; where it is larger than an effect of interest, undecided says little."
     )
     counts = [(word, sum(claim["verdict"] == word for claim in claims)) for word in VERDICTS]
-    yield "Of the claims " + ", ".join(f"{n} are {word}" for word, n in counts if n) + "."
+    yield "Verdicts: " + ", ".join(f"{n} {word}" for word, n in counts if n) + "."
     judged = [claim for claim in claims if claim["p_value"] is not None]
     if len(judged) > 1:
         decided = [c for c in judged if c["verdict"] in ("supported", "contradicted")]
@@ -81,6 +81,8 @@ def _group(group: dict) -> str:
 def _difference(claim: dict) -> str:
     if claim["difference"] is None:
         return "–"
+    if claim["p_value"] is None:
+        return points(claim["difference"])
     return f"{points(claim['difference'])} [{points(claim['low'])}, {points(claim['high'])}]"
 
 
@@ -97,7 +99,7 @@ def _notes(claim: dict) -> Iterator[str]:
         yield claim["reason"]
         return
     confidence = f"{100 * (1 - claim['alpha']):g} %"
-    yield f"{confidence} interval, points; {TESTS[claim['test']]}"
+    yield f"{confidence} interval; {TESTS[claim['test']]}"
     if claim["p_value"] is None:
         yield claim["reason"]
         return

@@ -116,7 +116,7 @@ def test_a_missing_run_is_never_judged_by_the_others(tmp_path):
     words = display_claims([found])
     assert words["rows"][0]["verdict"] == "not run" and words["rows"][0]["difference"] == "–"
     assert words["rows"][0]["groups"][1].endswith("(3 of 4 seeds)")
-    assert "1 are not run" in " ".join(words["sentences"])
+    assert "Verdicts: 1 not run." in " ".join(words["sentences"])
 
 
 def test_nothing_at_all_was_run(tmp_path):
@@ -183,7 +183,7 @@ def test_summary_and_report_show_the_verdicts(root, published, template, tmp_pat
     assert {"what": "verdict on claim third", "file": "claims.json"} in summary["missing"]
     text = " ".join(pages_of(write_report(root, published, template, tmp_path / "r.pdf", spec)))
     assert "Ours is more robust." in text and "+30.00 [" in text
-    assert "1 are supported, 1 are contradicted" in text
+    assert "Verdicts: 1 supported, 1 contradicted." in text
     json.dumps(summary["claims"], allow_nan=False)
 
 
