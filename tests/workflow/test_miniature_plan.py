@@ -16,9 +16,9 @@ CPU = (*GPU, "configs/miniature_cpu.yaml")
 def test_the_miniature_is_expected_to_fit(tmp_path, overlays, hours, trainings):
     files = [word for name in overlays for word in ("--configfile", name)]
     elsewhere = json.dumps({"paths": {"results": str(tmp_path / "results")}})
+    options = ("--overrides", elsewhere, "--output", str(tmp_path / "plan"))
     done = subprocess.run(
-        [sys.executable, "scripts/plan_run.py", *files, "--overrides", elsewhere]
-        + ["--output", str(tmp_path / "plan")],
+        [sys.executable, "scripts/plan_run.py", *files, *options],
         cwd=ROOT,
         env=environment(),
         capture_output=True,
