@@ -1,13 +1,14 @@
 """The miniature: three architectures of one size, and claims that differ in one thing each."""
 
 import pytest
-from conftest import read
+import yaml
 
 from robustvit.config.claims import claim_experiments
 from robustvit.config.inputs import report_experiments
 from robustvit.config.merge import deep_merge
 from robustvit.config.resolve import resolve
 from robustvit.config.specs import model_spec
+from robustvit.core.sources import SCRIPTS
 from robustvit.planning.models import model_cost
 
 CLAIMS = {  # what the two groups of each claim differ in
@@ -21,15 +22,20 @@ CLAIMS = {  # what the two groups of each claim differ in
 }
 
 
+def resolved(*overlays):
+    names = ("workflow_config.yaml", *(f"configs/{name}.yaml" for name in overlays))
+    texts = [(SCRIPTS.parent / name).read_text(encoding="utf-8") for name in names]
+    return resolve(deep_merge(*map(yaml.safe_load, texts)))
+
+
 @pytest.fixture(scope="module")
 def gpu():
-    return resolve(deep_merge(read("workflow_config.yaml"), read("configs/miniature.yaml")))
+    return resolved("miniature")
 
 
 @pytest.fixture(scope="module")
 def cpu():
-    names = ("workflow_config.yaml", "configs/miniature.yaml", "configs/miniature_cpu.yaml")
-    return resolve(deep_merge(*map(read, names)))
+    return resolved("miniature", "miniature_cpu")
 
 
 @pytest.fixture(params=["gpu", "cpu"])
