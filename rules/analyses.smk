@@ -32,7 +32,7 @@ rule accumulate_gradients:
         gpu=1,
     params:
         spec=spec_of(
-            lambda name, experiment: specs.gradients_spec(CONFIG, name, experiment),
+            lambda name, experiment: analysis_specs.gradients_spec(CONFIG, name, experiment),
             "analysis",
             "experiment",
         ),

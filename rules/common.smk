@@ -15,7 +15,7 @@ gc.set_threshold(200_000, 50, 100)
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from robustvit.config import dataset_check, inputs, reports, robustbench_export, specs
+from robustvit.config import analysis_specs, dataset_check, inputs, reports, robustbench_export, specs
 from robustvit.config.dataset_figures import dataset_figures
 from robustvit.config.report_jobs import shard_count
 from robustvit.config.published_links import check_published
@@ -184,6 +184,17 @@ def evaluations(names):
         f"{R}/eval/{name}/{protocol}.json"
         for name in names
         for protocol in EXPERIMENTS[name]["evaluate"]
+    ]
+
+
+def classifications(analysis, *suffixes):
+    """What an analysis' classifiers say about its generators' perturbations."""
+    entry = CONFIG["semantics"][analysis]
+    return [
+        f"{R}/semantics/{analysis}/{generator}/{classifier}.{suffix}"
+        for generator in entry["generators"]
+        for classifier in entry["classifiers"]
+        for suffix in suffixes
     ]
 
 

@@ -42,11 +42,11 @@ rule robustbench:
 
 rule semantics:
     input:
+        [path for name in CONFIG["semantics"] for path in classifications(name, "json")],
         [
-            f"{R}/semantics/{name}/{generator}/{classifier}.json"
+            f"{R}/semantics/{name}/comparison.json"
             for name, entry in CONFIG["semantics"].items()
-            for generator in entry["generators"]
-            for classifier in entry["classifiers"]
+            if entry["classifiers"]
         ],
 
 

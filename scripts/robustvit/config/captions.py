@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from string import Formatter
 
-from robustvit.config import specs
+from robustvit.config import analysis_specs, specs
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.reporting.formatting import count, sentence_list, setting
 from robustvit.reporting.protocols import SIGNS, attack_name
@@ -82,7 +82,7 @@ def semantics_values(config: Mapping, name: str) -> dict[str, str]:
 
 def gradients_values(config: Mapping, name: str) -> dict[str, str]:
     """Of grown images: {attack}, {steps}, {step_factor}, {epsilon} in pixel units, {targets}."""
-    spec = specs.gradients_spec(config, name, config["gradients"][name]["experiments"][0])
+    spec = analysis_specs.gradients_spec(config, name, config["gradients"][name]["experiments"][0])
     shown = _plain({key: spec[key] for key in ("steps", "step_factor", "epsilon")})
     attack = attack_name("pgd", {"steps": spec["steps"]})
     return shown | {"attack": attack, "targets": count(len(spec["targets"]))}

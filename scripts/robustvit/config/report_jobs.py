@@ -88,6 +88,7 @@ def _analyses(config: Mapping) -> dict[str, list[str]]:
             for generator in semantics[a]["generators"]
             for classifier in semantics[a]["classifiers"]
         ],
+        "compare_classifications": classified,
         "accumulate_gradients": [f"{a}-{e}" for a in grown for e in gradients[a]["experiments"]],
     }
 

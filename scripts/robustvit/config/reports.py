@@ -80,6 +80,8 @@ def _semantics_table(config: Mapping, entry: Mapping) -> dict:
         "generators": labelled(config, analysis["generators"]),
         "classifiers": labelled(config, analysis["classifiers"]),
         "published": entry.get("published", {}),
+        "controls": analysis.get("controls", []) if entry.get("controls") else [],
+        "compared": True,
     }
 
 

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 
 from robustvit.core.errors import UserError
 
-ANALYSIS_BATCH = 64
 HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 
 
@@ -219,66 +218,6 @@ def evaluate_spec(
         "model": model_spec(config, name),
         "shard": {"index": index, "count": count},
         "save_adversarial": config["protocols"][protocol].get("save_adversarial", False),
-    }
-
-
-def perturb_spec(config: Mapping, name: str, generator: str, stand_in: Mapping[str, bool]) -> dict:
-    """Perturbations of one generator for the semantics analysis `name`."""
-    entry = config["semantics"][name]
-    dataset = config["datasets"][entry["dataset"]]
-    return {
-        "semantics": name,
-        "generator": generator,
-        "attack": {"name": entry.get("attack", "pgd"), "options": entry.get("options", {})},
-        "threat": entry["threat"],
-        "dataset": dataset_spec(
-            config,
-            entry["dataset"],
-            dataset["eval_split"],
-            entry.get("num_examples"),
-            stand_in[entry["dataset"]],
-            **model_images(config, generator),
-        ),
-        "show": entry.get("show", []),
-        "model": model_spec(config, generator),
-        "sign": entry.get("sign", "minus"),
-        "seed": config["seed"],
-        "batch_size": analysis_batch_size(config),
-    }
-
-
-def analysis_batch_size(config: Mapping) -> int:
-    """Images per batch of an analysis, whose last bits depend on it: "auto" is a fixed number."""
-    size = config["compute"]["batch_size"]
-    return ANALYSIS_BATCH if size == "auto" else size
-
-
-def classify_spec(config: Mapping, name: str, generator: str, classifier: str) -> dict:
-    """Classification of one generator's perturbations by one classifier."""
-    return {
-        "semantics": name,
-        "generator": generator,
-        "classifier": classifier,
-        "model": model_spec(config, classifier),
-        "num_classes": config["datasets"][config["semantics"][name]["dataset"]]["num_classes"],
-        "seed": config["seed"],
-        "batch_size": analysis_batch_size(config),
-    }
-
-
-def gradients_spec(config: Mapping, name: str, experiment: str) -> dict:
-    """Gradient accumulation of one experiment's model towards the target classes by name."""
-    entry = config["gradients"][name]
-    model = model_spec(config, experiment)
-    return {
-        "experiment": experiment,
-        "model": model,
-        "targets": entry["targets"],
-        "epsilon": entry.get("epsilon", 15.0),
-        "steps": entry.get("steps", 100),
-        "step_factor": entry.get("step_factor", 1.5),
-        "image_size": model["image_size"],
-        "seed": config["seed"],
     }
 
 

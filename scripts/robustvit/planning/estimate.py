@@ -20,6 +20,7 @@ STAGES = {
     "evaluate_model": "evaluate", "gather_evaluation": "evaluate",
     "export_robustbench": "evaluate", "export_adversarial": "evaluate",
     "make_perturbations": "semantics", "classify_perturbations": "semantics",
+    "compare_classifications": "semantics",
     "accumulate_gradients": "analyses",
 }  # fmt: skip
 ORDER = (

@@ -168,6 +168,7 @@ class Planner:
         entry = self.config["semantics"][wildcards["analysis"]]
         rate = self.rates.rate(specs.model_spec(self.config, wildcards["classifier"]), "float32")
         images = self.images.evaluated(entry["dataset"], entry.get("num_examples"))
+        images *= 1 + len(entry.get("controls", []))
         return Work(rate.seconds * images, 1, images * ROW_BYTES / GB, 0.0, rate.basis)
 
     def _accumulate(self, wildcards: Mapping) -> Work:

@@ -43,6 +43,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "tables": {name: table for name, table in tables.items() if table},
         "evaluations": _evaluations(experiments, results),
         "semantics": list(_semantics(spec, results)),
+        "comparisons": list(_comparisons(spec, results)),
         "training": {name: _training(name, entry, results) for name, entry in experiments.items()},
         "datasets": {name: _dataset(name, results) for name in spec.get("datasets") or {}},
         "checkpoints": {n: results.checkpoint(n) for n in spec.get("checkpoints") or []},
@@ -112,6 +113,14 @@ def _semantics(spec: dict, results: Results) -> Iterator[dict]:
                 proportion(record, metric, file)
             names_of = dict(zip(("semantics", "generator", "classifier"), pair, strict=True))
             yield names_of | {k: v for k, v in record.items() if k != "provenance"} | {"file": file}
+
+
+def _comparisons(spec: dict, results: Results) -> Iterator[dict]:
+    """Of each analysis: which generators differ by a test, and whether controls are at chance."""
+    for analysis in spec.get("semantics") or []:
+        found = results.comparison(analysis["name"]) if analysis["classifiers"] else None
+        if found is not None:
+            yield found | {"file": results.comparison_file(analysis["name"])}
 
 
 def _training(name: str, entry: dict, results: Results) -> dict:
