@@ -15,7 +15,10 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     add_spec_argument(parser)
     parser.add_argument(
-        "--folder", required=True, type=Path, help="holds <generator>/<classifier>.parquet and .json"
+        "--folder",
+        required=True,
+        type=Path,
+        help="holds <generator>/<classifier>.parquet and .json",
     )
     parser.add_argument("--output", required=True, type=Path, help="JSON with the comparisons")
     return parser.parse_args()

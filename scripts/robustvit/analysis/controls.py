@@ -40,6 +40,7 @@ CONTROLS: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
     "other_sign": other_sign,
 }
 
+
 def apply_control(name: str, picture: np.ndarray, seed: int, example: str) -> np.ndarray:
     """Return the control picture of one example.
 

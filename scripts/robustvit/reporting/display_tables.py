@@ -47,7 +47,9 @@ def display_table(table: dict, spec: dict) -> dict:
         "p_values": any(c.get("p_value") is not None for r in table["rows"] for c in r["cells"]),
         "published": any(column["published"] for column in columns),
         "notes": [
-            *_check_notes(table), *table.get("notes", []), *_selection_notes(table, spec),
+            *_check_notes(table),
+            *table.get("notes", []),
+            *_selection_notes(table, spec),
         ],  # fmt: skip
     }
 
