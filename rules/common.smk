@@ -15,7 +15,14 @@ gc.set_threshold(200_000, 50, 100)
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from robustvit.config import analysis_specs, dataset_check, inputs, reports, robustbench_export, specs
+from robustvit.config import (
+    analysis_specs,
+    dataset_check,
+    inputs,
+    reports,
+    robustbench_export,
+    specs,
+)
 from robustvit.config.dataset_figures import dataset_figures
 from robustvit.config.report_jobs import shard_count
 from robustvit.config.published_links import check_published
@@ -255,4 +262,6 @@ def figure_results(suffix):
 
 def figure_category(wildcards):
     """The part of the HTML report that a figure belongs to."""
+    if wildcards.figure in CONFIG["report"]["gallery"]:
+        return "Gallery"
     return "Figures" if wildcards.figure in CONFIG["report"]["figures"] else "Data sets"

@@ -1,6 +1,7 @@
 """The sections of the configuration that an analysis needs, as one JSON object each.
 
-Apart from `specs`, whose rule holds here too: what is in an object reruns the stage when it changes.
+Apart from `specs`, whose rule holds here too: what is in an object reruns the stage when it
+changes.
 """
 
 from __future__ import annotations
@@ -31,6 +32,8 @@ def perturb_spec(config: Mapping, name: str, generator: str, stand_in: Mapping[s
             **_images(entry, model_images(config, generator)),
         ),
         "show": entry.get("show", []),
+        "examples": entry.get("examples", 16),
+        "attack_label": entry.get("attack_label", "label"),
         "model": model_spec(config, generator),
         "sign": entry.get("sign", "minus"),
         "seed": config["seed"],

@@ -55,6 +55,7 @@ def check_references(config: Mapping) -> None:
         _check_figure(config, f"figures.{name}.options", entry.get("options", {}))
     for section in ("tables", "figures"):
         _known_all(config, section, config["report"][section], f"report.{section}")
+    _known_all(config, "figures", config["report"]["gallery"], "report.gallery")
     _known_all(config, "experiments", config["report"]["evaluations"], "report.evaluations")
 
 

@@ -31,7 +31,7 @@ def report_jobs(config: Mapping) -> dict[str, list[str] | dict[str, int] | None]
         ADVERSARIAL: [f"{n}-{p}" for n, p in pairs if _keeps_images(config, p)],
         **_analyses(config),
         "make_table": list(config["report"]["tables"]),
-        "make_figure": inputs.report_figures(config),
+        "make_figure": [*inputs.report_figures(config), *config["report"]["gallery"]],
         "draw_rule_graph": None,
     }
 
@@ -99,5 +99,5 @@ def _table_analyses(config: Mapping) -> list[str]:
 
 
 def _named_by_figures(config: Mapping, key: str) -> list:
-    entries = (config["figures"][name].get("options", {}) for name in config["report"]["figures"])
+    entries = (config["figures"][name].get("options", {}) for name in inputs.shown_figures(config))
     return [options[key] for options in entries if key in options]

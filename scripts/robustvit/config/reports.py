@@ -89,8 +89,9 @@ def figure_options(config: Mapping, name: str) -> dict:
     """A figure's options with every name of an analysis or experiment written out with labels."""
     options = dict(config["figures"][name].get("options", {}))
     if "semantics" in options:
-        generators = config["semantics"][options["semantics"]]["generators"]
-        options["generators"] = labelled(config, generators)
+        analysis = config["semantics"][options["semantics"]]
+        options["generators"] = labelled(config, analysis["generators"])
+        options["sign"] = analysis.get("sign", "minus")
     if "gradients" in options:
         experiments = config["gradients"][options["gradients"]]["experiments"]
         options["models"] = labelled(config, experiments)
@@ -239,7 +240,7 @@ def _semantics(config: Mapping) -> list[dict]:
     """Analyses that the report shows; one that only figures show has nothing to be classified."""
     report = config["report"]
     tables = {config["tables"][name].get("semantics") for name in report["tables"]}
-    options = (config["figures"][name].get("options", {}) for name in report["figures"])
+    options = (config["figures"][name].get("options", {}) for name in inputs.shown_figures(config))
     shown = tables | {option.get("semantics") for option in options}
     return [
         {

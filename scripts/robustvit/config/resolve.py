@@ -27,7 +27,7 @@ DEFAULTS = {
         "training": {"device": None, "processes": 1, "nodes": 1},
     },
     "monitoring": {"every_steps": 50, "tensorboard": True, "wandb": None},
-    "report": {"evaluations": [], "notes": []},
+    "report": {"gallery": [], "evaluations": [], "notes": []},
     "plan": {
         "targets": ["report"],
         "device": "a100",

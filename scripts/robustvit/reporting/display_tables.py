@@ -50,7 +50,7 @@ def display_table(table: dict, spec: dict) -> dict:
             *_check_notes(table),
             *table.get("notes", []),
             *_selection_notes(table, spec),
-        ],  # fmt: skip
+        ],
     }
 
 

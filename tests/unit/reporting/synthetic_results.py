@@ -142,6 +142,7 @@ def write_semantics(root: Path, side: int = 32, number: int = 12) -> None:
             images=images,
             adversarial=np.clip(images + delta, 0, 1).astype(np.float32),
             perturbation=picture.transpose(0, 2, 3, 1),
+            epsilon=np.array(4 / 255, np.float32),
             labels=labels,
             label_names=np.array(CLASSES)[labels],
             prediction=labels,
