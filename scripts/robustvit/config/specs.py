@@ -11,6 +11,7 @@ from collections.abc import Mapping
 
 from robustvit.core.errors import UserError
 
+OPTIONAL = ("keep_epochs", "watch")  # keys of a recipe that say nothing while they are null
 HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 
 
@@ -135,7 +136,7 @@ def _normalization(experiment: Mapping, dataset: Mapping) -> dict | None:
 def train_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict:
     """Everything that decides the weights of experiment `name`, and nothing else."""
     entry = config["experiments"][name]
-    recipe = {key: value for key, value in entry["recipe"].items() if key != "normalization"}
+    recipe = {key: value for key, value in entry["recipe"].items() if _decides(key, value)}
     monitored = entry["monitor_dataset"]
     return {
         "experiment": name,
@@ -155,6 +156,11 @@ def train_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict
         "threat": entry["threat"],
         "init": _init_spec(config, entry["init"]),
     }
+
+
+def _decides(key: str, value: object) -> bool:
+    """Whether a value of a recipe has a part in its training as such."""
+    return key != "normalization" and not (key in OPTIONAL and value is None)
 
 
 def _trained_on(config: Mapping, name: str, dataset: str, stand_in: Mapping[str, bool]) -> dict:

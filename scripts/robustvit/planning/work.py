@@ -12,11 +12,11 @@ from robustvit.planning.facts import Facts
 from robustvit.planning.images import Images
 from robustvit.planning.jobs import Job
 from robustvit.planning.models import model_cost
-from robustvit.planning.passes import Standing, evaluation, monitored, training_step
+from robustvit.planning.passes import Standing, evaluation, monitored, training_step, watched
 from robustvit.planning.ranges import ZERO, Range, exactly, read_range
 from robustvit.planning.rates import Rates
 from robustvit.reporting.published import Published
-from robustvit.training.schedules import total_epochs
+from robustvit.training.schedules import kept_epochs, total_epochs
 
 ROW_BYTES = 120  # of an example and attack in an evaluation's file
 MB, GB = 1e6, 1e9
@@ -94,11 +94,17 @@ class Planner:
         cost, rate = model_cost(model), self.rates.rate(model, recipe["precision"])
         images, seen = self._training_images(entry, recipe)
         passes = images * training_step(recipe, cost) + seen * monitored(recipe, cost)
+        kept = len(kept_epochs(recipe, total_epochs(recipe)))
+        if recipe["watch"]:
+            times = math.ceil(total_epochs(recipe) / recipe["evaluate_every"])
+            passes += times * recipe["watch"]["num_examples"] * watched(recipe, cost)
         seconds = self._with_loading(rate.seconds * passes, images + seen, model["image_size"])
         if self.shared > 1:
             seconds = _divide(seconds, self.facts.price("shared_efficiency") * self.shared)
         # Kept: weights; while it runs also model, optimiser's two moments and the best one so far.
-        return Work(seconds, self.shared, 5 * 4 * cost.parameters / GB, 0.0, rate.basis)
+        return Work(
+            seconds, self.shared, (5 + 2 * kept) * 4 * cost.parameters / GB, 0.0, rate.basis
+        )
 
     def _training_images(self, entry: Mapping, recipe: Mapping) -> tuple[float, float]:
         """Images trained on and evaluated in all epochs."""
