@@ -57,6 +57,11 @@ rule analyses:
             for name, entry in CONFIG["gradients"].items()
             for experiment in entry["experiments"]
         ],
+        [
+            f"{R}/losses/{name}/{experiment}/{epoch}.json"
+            for name in CONFIG["attack_losses"]
+            for experiment, epoch in analysis_specs.losses_names(CONFIG, name)
+        ],
 
 
 rule figures:

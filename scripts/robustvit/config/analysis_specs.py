@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from robustvit.config.specs import dataset_spec, model_images, model_spec
+from robustvit.config.specs import dataset_spec, model_images, model_spec, weights_owner
 
 ANALYSIS_BATCH = 64
 IMAGES = ("crop_pct", "interpolation")
@@ -94,3 +94,60 @@ def comparison_spec(config: Mapping, name: str) -> dict:
         "generators": entry["generators"],
         "classifiers": entry["classifiers"],
     }
+
+
+FINAL = "final"  # in place of an epoch
+
+
+def losses_spec(
+    config: Mapping, name: str, experiment: str, epoch: str, stand_in: Mapping[str, bool]
+) -> dict:
+    """Losses of one experiment's model under few and many attack steps.
+
+    Args:
+        config: resolved configuration.
+        name: of the entry of `attack_losses`.
+        experiment: whose weights are attacked.
+        epoch: after so many epochs, as a string, or "final".
+        stand_in: for each data set, whether it is built from a stand-in archive.
+    """
+    entry = config["attack_losses"][name]
+    dataset = config["datasets"][entry["dataset"]]
+    return {
+        "analysis": name,
+        "experiment": experiment,
+        "epoch": None if epoch == FINAL else int(epoch),
+        "model": model_spec(config, experiment),
+        "dataset": dataset_spec(
+            config,
+            entry["dataset"],
+            dataset["eval_split"],
+            entry.get("num_examples"),
+            stand_in[entry["dataset"]],
+            **model_images(config, experiment),
+        ),
+        "threat": entry["threat"],
+        "steps": entry["steps"],
+        "step_factor": entry.get("step_factor", 1.5),
+        "step_for": entry.get("step_for"),
+        "seeds": entry.get("seeds", 1),
+        "only_correct": entry.get("only_correct"),
+        "seed": config["seed"],
+        "batch_size": analysis_batch_size(config),
+    }
+
+
+def losses_names(config: Mapping, name: str) -> list[tuple[str, str]]:
+    """Experiment and epoch (or "final") of every job of an entry of `attack_losses`."""
+    entry = config["attack_losses"][name]
+    epochs = [str(epoch) for epoch in entry.get("epochs") or [FINAL]]
+    return [(experiment, epoch) for experiment in entry["experiments"] for epoch in epochs]
+
+
+def losses_weights(config: Mapping, experiment: str, epoch: str) -> str:
+    """The weights that such a job attacks, relative to the folder of the run."""
+    kind, owner = weights_owner(config, experiment)
+    folder = "train" if kind == "experiment" else "checkpoints"
+    if epoch == FINAL:
+        return f"{folder}/{owner}/weights.safetensors"
+    return f"{folder}/{owner}/epochs/{epoch}.safetensors"

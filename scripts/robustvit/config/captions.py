@@ -44,6 +44,8 @@ def figure_values(config: Mapping, options: Mapping) -> dict[str, str]:
         values |= semantics_values(config, options["semantics"])
     if "gradients" in options:
         values |= gradients_values(config, options["gradients"])
+    if "attack_losses" in options:
+        values |= losses_values(config, options["attack_losses"])
     if "experiments" in options:
         values |= training_values(config, options["experiments"])
     if "protocols" in options:
@@ -86,6 +88,18 @@ def gradients_values(config: Mapping, name: str) -> dict[str, str]:
     shown = _plain({key: spec[key] for key in ("steps", "step_factor", "epsilon")})
     attack = attack_name("pgd", {"steps": spec["steps"]})
     return shown | {"attack": attack, "targets": count(len(spec["targets"]))}
+
+
+def losses_values(config: Mapping, name: str) -> dict[str, str]:
+    """Of losses under attack: {epsilon}, {num_examples}, {steps}, {seeds}, {dataset}."""
+    entry = config["attack_losses"][name]
+    return {
+        "num_examples": _images([entry.get("only_correct") or entry.get("num_examples")]),
+        "steps": sentence_list(map(setting, sorted(entry["steps"]))),
+        "seeds": count(entry.get("seeds", 1)),
+        "dataset": config["datasets"][entry["dataset"]]["label"],
+        **_epsilon([entry["threat"]]),
+    }
 
 
 def training_values(config: Mapping, names: list[str]) -> dict[str, str]:

@@ -140,6 +140,8 @@ def report_experiments(config: Mapping) -> list[str]:
         names += _semantics_experiments(config, options.get("semantics"))
         if "gradients" in options:
             names += config["gradients"][options["gradients"]]["experiments"]
+        if "attack_losses" in options:
+            names += config["attack_losses"][options["attack_losses"]]["experiments"]
     return with_parents(config, names)
 
 
@@ -179,6 +181,8 @@ def report_datasets(config: Mapping) -> list[str]:
     analysed = [config["tables"][name] for name in report["tables"]] + options
     attacked = [entry["semantics"] for entry in analysed if "semantics" in entry]
     found.update(dict.fromkeys(config["semantics"][name]["dataset"] for name in attacked))
+    losses = [entry["attack_losses"] for entry in options if "attack_losses" in entry]
+    found.update(dict.fromkeys(config["attack_losses"][name]["dataset"] for name in losses))
     found.update(dict.fromkeys(name for shown in options for name in shown.get("datasets", [])))
     return list(found)
 

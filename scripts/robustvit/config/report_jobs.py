@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from robustvit.config import inputs, specs
+from robustvit.config.analysis_specs import FINAL, losses_names
 
 SHARD = 64  # images that are worth a job of their own
 ADVERSARIAL = "export_adversarial"
@@ -79,6 +80,7 @@ def _analyses(config: Mapping) -> dict[str, list[str]]:
     classified = _table_analyses(config)
     perturbed = dict.fromkeys([*classified, *_named_by_figures(config, "semantics")])
     grown = dict.fromkeys(_named_by_figures(config, "gradients"))
+    measured = dict.fromkeys(_named_by_figures(config, "attack_losses"))
     semantics, gradients = config["semantics"], config["gradients"]
     return {
         "make_perturbations": [f"{a}-{g}" for a in perturbed for g in semantics[a]["generators"]],
@@ -90,6 +92,19 @@ def _analyses(config: Mapping) -> dict[str, list[str]]:
         ],
         "compare_classifications": classified,
         "accumulate_gradients": [f"{a}-{e}" for a in grown for e in gradients[a]["experiments"]],
+        "take_epoch": sorted(
+            {
+                f"{experiment}-{epoch}"
+                for name in measured
+                for experiment, epoch in losses_names(config, name)
+                if epoch != FINAL
+            }
+        ),
+        "measure_losses": [
+            f"{name}-{experiment}-{epoch}"
+            for name in measured
+            for experiment, epoch in losses_names(config, name)
+        ],
     }
 
 

@@ -41,6 +41,12 @@ def table_spec(config: Mapping, name: str) -> dict:
     }
     if common["kind"] == "semantics":
         return common | _semantics_table(config, entry)
+    if common["kind"] == "overfitting":
+        rows = [
+            row | {"attacks": _attack_labels(config, row["experiment"])}
+            for row in labelled(config, entry.get("rows", []))
+        ]
+        return common | {"rows": rows}
     columns = entry.get("columns", [])
     rows = [_row(config, name, row, columns) for row in entry.get("rows", [])]
     return common | {"columns": [column(config, c) for c in columns], "rows": rows}
@@ -96,6 +102,8 @@ def figure_options(config: Mapping, name: str) -> dict:
         experiments = config["gradients"][options["gradients"]]["experiments"]
         options["models"] = labelled(config, experiments)
         options["folder"] = f"gradients/{options['gradients']}"
+    if "attack_losses" in options:
+        options |= _losses_options(config, options["attack_losses"])
     if "experiments" in options:
         options["experiments"] = labelled(config, options["experiments"])
         shown = options.get("protocols") or list(config["protocols"])
@@ -103,6 +111,8 @@ def figure_options(config: Mapping, name: str) -> dict:
             row
             | {"evaluate": asked(config, row["experiment"], shown)}
             | {"chosen_on_test": _chosen_on_test(config, row["experiment"])}
+            | {"attacks": _attack_labels(config, row["experiment"])}
+            | {"epsilon_255": _radius(config, row["experiment"])}
             for row in options["experiments"]
         ]
     if "protocols" in options:
@@ -115,6 +125,30 @@ def figure_options(config: Mapping, name: str) -> dict:
     if options.get("rulegraph"):
         options["dot"] = "rulegraph.dot"
     return options
+
+
+def _losses_options(config: Mapping, name: str) -> dict:
+    """What a figure of losses under attack is told of its analysis."""
+    entry = config["attack_losses"][name]
+    return {
+        "folder": f"losses/{name}",
+        "models": labelled(config, entry["experiments"]),
+        "epochs": entry.get("epochs"),
+        "steps": sorted(entry["steps"]),
+    }
+
+
+def _radius(config: Mapping, name: str) -> float:
+    """Radius of an experiment's evaluation in 1/255; 0 without an attack."""
+    return (config["experiments"][name]["eval_threat"] or {"epsilon_255": 0})["epsilon_255"]
+
+
+def _attack_labels(config: Mapping, name: str) -> list[str] | None:
+    """Names of the two attacks that a training is watched with; None if it is not."""
+    recipe = config["experiments"][name]["recipe"]
+    if not recipe or not recipe["watch"]:
+        return None
+    return [f"PGD-{recipe[part]['steps']}" for part in ("attack", "watch")]
 
 
 def _chosen_on_test(config: Mapping, name: str) -> bool:

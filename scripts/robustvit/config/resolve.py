@@ -38,7 +38,7 @@ DEFAULTS = {
 }
 SECTIONS = (
     *("stand_ins", "checkpoints", "evaluate_models", "sweeps", "semantics", "gradients"),
-    *("tables", "figures"),
+    *("attack_losses", "tables", "figures"),
 )
 
 

@@ -21,7 +21,8 @@ STAGES = {
     "export_robustbench": "evaluate", "export_adversarial": "evaluate",
     "make_perturbations": "semantics", "classify_perturbations": "semantics",
     "compare_classifications": "semantics",
-    "accumulate_gradients": "analyses",
+    "accumulate_gradients": "analyses", "measure_losses": "analyses",
+    "take_epoch": "analyses",
 }  # fmt: skip
 ORDER = (
     *("data", "checkpoints", "pretrain", "finetune", "evaluate"),

@@ -18,6 +18,7 @@ from robustvit.planning.rates import Rates
 from robustvit.reporting.published import Published
 from robustvit.training.schedules import kept_epochs, total_epochs
 
+LOSS_BYTES = 12  # of an image, number of steps and repetition in a file of losses
 ROW_BYTES = 120  # of an example and attack in an evaluation's file
 MB, GB = 1e6, 1e9
 
@@ -68,6 +69,7 @@ class Planner:
             "make_perturbations": self._perturb,
             "classify_perturbations": self._classify,
             "accumulate_gradients": self._accumulate,
+            "measure_losses": self._losses,
             "build_dataset": self._build,
             "fetch_source": self._fetch,
             "import_checkpoint": self._import,
@@ -183,6 +185,18 @@ class Planner:
         cost, rate = model_cost(model), self.rates.rate(model, "float32")
         passes = len(entry["targets"]) * entry.get("steps", 100) * cost.attack
         return Work(rate.seconds * passes, 1, 0.0, 0.0, rate.basis)
+
+    def _losses(self, wildcards: Mapping) -> Work:
+        entry = self.config["attack_losses"][wildcards["analysis"]]
+        model = specs.model_spec(self.config, wildcards["experiment"])
+        cost, rate = model_cost(model), self.rates.rate(model, "float32")
+        images = self.images.evaluated(entry["dataset"], entry.get("num_examples"))
+        images = entry.get("only_correct") or images
+        steps = entry["steps"]
+        attacked = (max if entry.get("step_for") else sum)(steps) * cost.attack + len(steps)
+        repeated = images * entry.get("seeds", 1)
+        disk = repeated * len(steps) * LOSS_BYTES / GB
+        return Work(rate.seconds * (repeated * attacked), 1, disk, 0.0, rate.basis)
 
     def _build(self, wildcards: Mapping) -> Work:
         dataset = wildcards["dataset"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
+from robustvit.analysis.overfitting import detect_in_metrics
 from robustvit.core import provenance
 from robustvit.core.errors import UserError
 from robustvit.reporting.abstract import write_abstract
@@ -135,6 +136,7 @@ def _training(name: str, entry: dict, results: Results) -> dict:
         "epochs": len(found["metrics"]),
         "seconds": made.get("seconds"),
         "kept": _kept_epoch(found["metrics"]),
+        "overfitting": detect_in_metrics(found["metrics"]),
         "provenance": made,
     }
 
