@@ -122,7 +122,7 @@ def summarise(found: Mapping[int, Mapping[int, tuple[np.ndarray, np.ndarray]]]) 
     """
     counts = sorted(next(iter(found.values())))
     losses = {s: np.stack([found[run][s][0] for run in found]).astype(float) for s in counts}
-    reference, entries = losses[counts[-1]].mean(), []
+    reference, entries = float(losses[counts[-1]].mean(axis=1).mean()), []
     for steps in counts:
         by_seed = losses[steps].mean(axis=1)
         right = np.array([found[run][steps][1].mean() for run in found])
@@ -135,7 +135,7 @@ def summarise(found: Mapping[int, Mapping[int, tuple[np.ndarray, np.ndarray]]]) 
                 "loss_by_seed": by_seed.tolist(),
                 "std_over_seeds": float(by_seed.std(ddof=1)) if spread else None,
                 "image_std": float(losses[steps].std(axis=0, ddof=1).mean()) if spread else None,
-                "relative_gap": _gap(float(by_seed.mean()), float(reference)),
+                "relative_gap": _gap(float(by_seed.mean()), reference),
                 "top1": proportion(round(right.mean() * images), images),
                 "top1_by_seed": right.tolist(),
             }

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-Z = 3.29  # a fall by chance has probability below 0.001: many epochs are looked at
+Z = 4.0  # standard errors of a fall: the best of many noisy epochs is too good by 2 or 3 of them
 LEAST_FALL = 0.05  # of the best accuracy; smaller falls are other effects
 FOUND, NONE = "catastrophic overfitting", "none found"
 

@@ -34,6 +34,8 @@ def table_values(config: Mapping, entry: Mapping) -> dict[str, str]:
     if "semantics" in entry:
         return semantics_values(config, entry["semantics"])
     rows = [row for row in entry.get("rows", []) if isinstance(row, str)]
+    if entry.get("kind") == "overfitting":
+        return training_values(config, rows)
     return evaluation_values(config, rows, entry.get("columns", []))
 
 
@@ -91,11 +93,13 @@ def gradients_values(config: Mapping, name: str) -> dict[str, str]:
 
 
 def losses_values(config: Mapping, name: str) -> dict[str, str]:
-    """Of losses under attack: {epsilon}, {num_examples}, {steps}, {seeds}, {dataset}."""
+    """Of losses under attack: {epsilon}, {num_examples}, {steps}, {most}, {step_for}, {seeds}."""
     entry = config["attack_losses"][name]
     return {
         "num_examples": _images([entry.get("only_correct") or entry.get("num_examples")]),
         "steps": sentence_list(map(setting, sorted(entry["steps"]))),
+        "most": setting(max(entry["steps"])),
+        "step_for": setting(entry.get("step_for")),
         "seeds": count(entry.get("seeds", 1)),
         "dataset": config["datasets"][entry["dataset"]]["label"],
         **_epsilon([entry["threat"]]),
@@ -110,7 +114,21 @@ def training_values(config: Mapping, names: list[str]) -> dict[str, str]:
     return {
         "epochs": sentence_list(map(setting, sorted(epochs)), "or"),
         "num_examples": _images(recipe["evaluate_examples"] for recipe in recipes),
+        **_watch_values(recipes),
         **_epsilon([entry["threat"] for entry in entries if entry["recipe"]]),
+    }
+
+
+def _watch_values(recipes: Iterable[Mapping]) -> dict[str, str]:
+    """Of watched trainings: {watch_steps} of the stronger attack, {watch_examples} watched."""
+    watched = [recipe["watch"] for recipe in recipes if recipe["watch"]]
+    if not watched:
+        return {}
+    steps = sorted({watch["steps"] for watch in watched})
+    images = sorted({watch["num_examples"] for watch in watched})
+    return {
+        "watch_steps": sentence_list(map(setting, steps), "or"),
+        "watch_examples": sentence_list(map(count, images), "or"),
     }
 
 

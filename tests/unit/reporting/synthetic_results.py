@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from analysis_samples import write_analyses
 from PIL import Image
 
 CLASSES = ["airplane", "automobile", "bird", "cat"]
@@ -228,6 +229,7 @@ def build_root(root: Path) -> Path:
     write_datasets(root)
     write_benchmarks(root)
     write_pictures(root)
+    write_analyses(root)
     write(root / "rulegraph.dot", dot_text())
     return root
 

@@ -5,6 +5,7 @@ import itertools
 import json
 from unittest import mock
 
+import analysis_samples
 import numpy as np
 import pytest
 import synthetic_results as synthetic
@@ -27,6 +28,7 @@ SPECS["class_histogram"] = {
     "kind": "class_histogram",
     "options": {"datasets": [{"name": "squares", "label": "Squares"}]},
 }
+SPECS |= {spec["kind"]: spec for spec in analysis_samples.SPECS}
 KINDS = sorted(SPECS)
 
 

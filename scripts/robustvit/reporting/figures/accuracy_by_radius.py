@@ -7,6 +7,7 @@ options: {"rows": [{"experiment", "label", "epsilon_255", "evaluate": [protocols
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,7 +81,7 @@ def draw(spec: dict, inputs: dict) -> Figure:
 def describe(spec: dict, inputs: dict) -> dict:
     """Alternative text, the values, and whether accuracy never rises by more than chance."""
     points = inputs["points"]
-    pairs = zip(points, points[1:], strict=False)
+    pairs = pairwise(points)
     falling = all(b["measured"]["low"] <= a["measured"]["high"] for a, b in pairs)
     shown = [f"{p['epsilon_255']:g}/255: {p['measured']['value']:.1%}" for p in points]
     told = "it never rises" if falling else "it rises somewhere, which a sound attack cannot do"
