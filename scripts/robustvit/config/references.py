@@ -122,12 +122,12 @@ def _check_recipe(config: Mapping, where: str, entry: Mapping) -> None:
         return
     if recipe != {k: v for k, v in config["recipes"][name].items() if k != "source"}:
         check_recipe(f"{where}.overrides", recipe)
-    _check_watch(where, entry)
     if recipe["loss"]["name"] != "clean" and entry["threat"] is None:
         raise UserError(
             f"{where}.threat: recipe {name} trains on adversarial examples and "
             "needs a radius. Example: threat: {norm: linf, epsilon_255: 4}"
         )
+    _check_watch(where, entry)
 
 
 def _check_watch(where: str, entry: Mapping) -> None:
