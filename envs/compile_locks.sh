@@ -18,9 +18,14 @@ compile() { # $1: name of the lock; the rest goes to uv
 
 compile uv "$@"
 compile main --override overrides.txt "$@"
+# Snakemake makes its conda environment anew when this line changes.
+sed -i "s/^lock=.*/lock=$(sha256sum main.txt | cut -d' ' -f1)/" conda.post-deploy.sh
 compile dev "$@"
 compile tpu --constraint main.txt --override overrides.txt "$@"
 compile bench-data "$@"
+compile submit "$@"
+# The names of RobustBench's models are read from its source; nothing of it runs there.
+awk '/^[^ #]/ { wanted = /^robustbench==/ } wanted' main.txt >>submit.txt
 
 # Addresses of one machine's package mirror must not travel with the project.
 if grep -n '://' ./*.txt; then

@@ -27,9 +27,7 @@ rule accumulate_gradients:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
-        runtime=120,
-        gpu=1,
+        **gpu_job("gradients/{analysis}/{experiment}", 120),
     params:
         spec=spec_of(
             lambda name, experiment: analysis_specs.gradients_spec(CONFIG, name, experiment),

@@ -71,6 +71,20 @@ RULE_FILES = [
     *sorted(f"rules/{path.name}" for path in (SCRIPTS.parent / "rules").glob("*.smk")),
 ]
 STAND_IN = inputs.stand_in_datasets(CONFIG)
+IMAGE = "containers/robustvit.sif"
+
+
+def image_of_jobs():
+    """The container image that jobs run in, or nothing: docs/containers.md."""
+    if "apptainer" not in {str(m) for m in workflow.deployment_settings.deployment_method}:
+        return None
+    if not Path(IMAGE).exists():
+        raise WorkflowError(
+            f"--software-deployment-method apptainer: there is no container image {IMAGE}. "
+            f"Build it: apptainer build {IMAGE} containers/robustvit.def; or link one: "
+            f"ln -s /path/to/robustvit.sif {IMAGE}"
+        )
+    return IMAGE
 
 
 def known(function):
@@ -99,7 +113,8 @@ def code_hash(script, *plugins):
 @known
 def more_memory(wildcards, attempt):
     """Memory of a job of training or evaluation in MB: a retry asks for as much again."""
-    return CONFIG["compute"]["memory_mb"] * attempt
+    own = CONFIG["compute"]["memory_mb"]
+    return (16000 if own == "auto" else own) * attempt
 
 
 def names_regex(names):
@@ -265,3 +280,9 @@ def figure_category(wildcards):
     if wildcards.figure in CONFIG["report"]["gallery"]:
         return "Gallery"
     return "Figures" if wildcards.figure in CONFIG["report"]["figures"] else "Data sets"
+
+
+# Where Snakemake is asked to run jobs in containers; else it would cost time for each job of a plan.
+if image_of_jobs():
+
+    container: image_of_jobs()

@@ -26,9 +26,7 @@ rule evaluate_model:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=more_memory,
-        runtime=480,
-        gpu=1,
+        **gpu_job("evaluate/{experiment}/{protocol}", 480, shares=SHARDS_PER_JOB),
     params:
         spec=spec_of(
             lambda name, protocol, shard, shards: specs.evaluate_spec(

@@ -28,9 +28,7 @@ rule make_perturbations:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
-        runtime=480,
-        gpu=1,
+        **gpu_job("perturb/{analysis}/{generator}", 480),
     params:
         spec=spec_of(
             lambda name, generator: analysis_specs.perturb_spec(CONFIG, name, generator, STAND_IN),
@@ -72,9 +70,7 @@ rule classify_perturbations:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
-        runtime=120,
-        gpu=1,
+        **gpu_job("classify/{analysis}/{generator}/{classifier}", 120),
     params:
         spec=spec_of(
             lambda name, generator, classifier: analysis_specs.classify_spec(

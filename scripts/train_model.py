@@ -2,7 +2,8 @@
 """Train one experiment: clean, adversarial or TRADES; from scratch or from given weights.
 
 Killed at any moment and started again, it ends with the same weights. SIGTERM and SIGUSR1 save
-the state and end with exit code 75.
+the state and end with exit code 75; in a SLURM job of the workflow whose time is nearly over, the
+job is queued again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+from robustvit.cluster.requeue import requeue_own_job
 from robustvit.core.cli import add_spec_argument, run_cli
 from robustvit.training.devices import Device
 from robustvit.training.interruption import (
@@ -56,8 +58,17 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Run the training; 75 if a signal stopped it."""
-    arguments = parse_arguments()
-    processes = Processes(arguments.processes, arguments.nodes, arguments.rendezvous)
+    code = train(parse_arguments())
+    if code == EXIT_INTERRUPTED and "LOCAL_RANK" not in os.environ:
+        requeue_own_job()
+    return code
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train in this process, or start all that train together and wait for them."""
+    processes = Processes(
+        arguments.processes, arguments.nodes, arguments.rendezvous, arguments.threads
+    )
     if processes.several and "LOCAL_RANK" not in os.environ:
         return launch(sys.argv, processes)
     if processes.several:

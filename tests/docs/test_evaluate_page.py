@@ -10,8 +10,9 @@ import pytest
 import yaml
 from pypdf import PdfReader
 
+from tests.docs.conftest import Book
 from tests.docs.pages import DOCS, Page
-from tests.integration.conftest import planned_jobs
+from tests.integration.conftest import copy_checkout, planned_jobs
 
 PAGE = Page("evaluate_your_model")
 NAMES = {"my_function": "small_network", "my_file": "resnet18_file", "my_timm": "resnet18_timm",
@@ -86,9 +87,12 @@ def test_the_function_of_the_page_is_a_classifier(folder, monkeypatch):
 
 @pytest.mark.slow
 @pytest.mark.end_to_end
-def test_the_first_command_makes_everything_that_the_page_promises(book, folder):
+def test_the_first_command_makes_everything_that_the_page_promises(tmp_path):
     """Run with fewer images and a weaker attack; CIFAR-10's archive as in the smoke test."""
-    (folder / "quick.yaml").write_text(QUICK)
+    # A copy of its own: what is made here would not be planned any more by the other pages' tests.
+    book, folder = Book(copy_checkout(tmp_path)), tmp_path
+    for name, text in {**PAGE.files, "quick.yaml": QUICK}.items():
+        (folder / name).write_text(text, encoding="utf-8")
     snakemake(book, *commands()[0], "quick.yaml")
     results = folder / "results" / "my_function"
     for line in PAGE_TABLE.findall((DOCS / "evaluate_your_model.md").read_text()):

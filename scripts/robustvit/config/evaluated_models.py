@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import yaml
 
 from robustvit.core.errors import UserError, unknown_name
-from robustvit.models.zoo import PREPARATIONS, zoo_preparation
+from robustvit.models.zoo import PREPARATIONS, leaderboard_name, zoo_preparation
 
 TABLE = "evaluated_models"
 KINDS = ("timm", "model", "robustbench", "python")
@@ -191,7 +191,7 @@ def _zoo_args(config: Mapping, entry: Mapping, where: str) -> dict:
         entry.get("zoo")
         or {"linf": "Linf", "l2": "L2"}[(entry.get("threat") or {"norm": "linf"})["norm"]]
     )
-    source = config["datasets"][name]["source"]
+    source = leaderboard_name(config["datasets"][name]["source"])
     return {"model": entry["robustbench"], "dataset": source, "threat": threat}
 
 

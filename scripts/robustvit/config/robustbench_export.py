@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from robustvit.config.specs import model_spec, weights_owner
+from robustvit.models.zoo import leaderboard_name
 
 SETS = ("cifar10", "cifar100", "imagenet")  # that RobustBench has leaderboards for
 OUTSIDE = ("python", "robustbench")  # families of which nothing is known but their logits
@@ -33,7 +34,7 @@ def robustbench_spec(config: Mapping, name: str) -> dict:
     dataset = config["datasets"][entry["eval_dataset"]]
     model = model_spec(config, name)
     published = entry["published"].get(exported_protocol(config, name)) or [None]
-    source = dataset["source"]
+    source = leaderboard_name(dataset["source"])
     return {
         "about": entry["about"],
         "dataset": source if source in SETS else entry["eval_dataset"],
@@ -55,7 +56,7 @@ def _additional_data(config: Mapping, name: str) -> bool | None:
 
 
 def _is_leaderboards(dataset: Mapping) -> bool:
-    if dataset["source"] == "imagenet":
+    if leaderboard_name(dataset["source"]) == "imagenet":
         options = dataset.get("options", {})
         return dataset["builder"] == "imagenet_files" and options.get("classes") == "imagenet1k"
     return dataset["source"] in SETS and dataset["builder"] == dataset["source"]

@@ -29,6 +29,8 @@ OFFICIAL_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "train": ("ILSVRC2012_img_train.tar",),
         "val": ("ILSVRC2012_img_val.tar",),
     },
+    # RobustBench's 5,000 images need no more: 7 GB in place of 145.
+    "imagenet_val": {"val": ("ILSVRC2012_img_val.tar",)},
     "caltech101": {"archive": ("caltech-101.zip",)},
     "oxford_flowers102": {
         "images": ("102flowers.tgz",),
@@ -36,11 +38,13 @@ OFFICIAL_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "splits": ("setid.mat",),
     },
 }
+# Folders of a mirror, beside the mirror itself, that hold a source's files under another name.
+OTHER_FOLDERS = {"imagenet_val": ("imagenet",)}
 MIRROR_EXAMPLE = "`paths: {mirror: [mirror, /data/archives]}`"
 
 
 def find_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict[str, Path] | None:
-    """Look for all official files of `source` in `<mirror>/` and `<mirror>/<source>/`.
+    """Look for all official files of `source` in `<mirror>/<source>/` and `<mirror>/`.
 
     Returns:
         The absolute path of each file by its role ("train", "val", …), all from one folder, or
@@ -50,8 +54,17 @@ def find_in_mirrors(source: str, mirrors: Iterable[str | Path]) -> dict[str, Pat
     return None if folder is None else _find_in_folder(source, folder)
 
 
+def folder_names(source: str) -> tuple[str, ...]:
+    """Names of the folders inside a mirror that may hold the files of a source."""
+    return (source, *OTHER_FOLDERS.get(source, ()))
+
+
 def _complete_folder(source: str, mirrors: Iterable[str | Path]) -> Path | None:
-    folders = (folder for mirror in local_folders(mirrors) for folder in (mirror / source, mirror))
+    folders = (
+        folder
+        for mirror in local_folders(mirrors)
+        for folder in (*(mirror / name for name in folder_names(source)), mirror)
+    )
     return next((f for f in folders if _find_in_folder(source, f) is not None), None)
 
 
@@ -101,5 +114,5 @@ def check_archive(path: Path) -> None:
     elif path.suffix == ".tar":
         for _ in tar_members(path):
             pass
-    elif path.suffix in (".tgz", ".gz"):
+    elif path.suffix in (".tgz", ".gz", ".xz", ".bz2"):
         next(compressed_tar_members(path), None)

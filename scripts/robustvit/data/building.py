@@ -117,8 +117,8 @@ def check_complete(source: Mapping, options: Mapping, unknown: str) -> None:
         found = "others" if source.get("complete") is False else "not known to be"
         raise UserError(
             f"options.expected_counts: official needs the official archives (`complete` in the "
-            f"source's source.json): {unknown}. Those at hand are {found}. Take those, give the numbers, "
-            f"for instance {COUNTS_EXAMPLE.split(' or ')[1]}, or leave `expected_counts` out."
+            f"source's source.json): {unknown}. Those at hand are {found}. Take those, give the "
+            f"numbers, for instance {COUNTS_EXAMPLE.split(' or ')[1]}, or leave the option out."
         )
 
 

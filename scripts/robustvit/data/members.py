@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, NamedTuple
 
+from robustvit.core.errors import UserError
 from robustvit.data.safety import (
     HEADER_BYTES,
     check_growth,
@@ -200,21 +201,51 @@ def zip_members(path: Path) -> Iterator[Member]:
 
 
 def folder_members(root: Path) -> Iterator[Member]:
-    """List the files below a folder in the order of their names; links are followed once.
+    """List the files below a folder in the order of their names.
 
-    They are read by their names, so all offsets are 0.
+    They are read by their names, so all offsets are 0. Links are followed, but for those to a
+    folder that they lie in: its files are listed anyway.
+
+    Raises:
+        UserError: if a folder cannot be read, a link leads nowhere or a name is not UTF-8: nothing
+            is left out silently.
     """
-    seen: set[tuple[int, int]] = set()
-    for place, folders, names in os.walk(root, followlinks=True):
-        status = os.stat(place)
-        if (status.st_dev, status.st_ino) in seen:
-            folders.clear()
-            continue
-        seen.add((status.st_dev, status.st_ino))
-        folders.sort()
-        for name in sorted(names):
-            path = Path(place, name)
-            yield Member(path.relative_to(root).as_posix(), 0, path.stat().st_size)
+    yield from _folder_members(root, root, ())
+
+
+def _folder_members(
+    root: Path, place: Path, around: tuple[tuple[int, int], ...]
+) -> Iterator[Member]:
+    """Files of `place`; `around` are the folders that it lies in, as (device, inode)."""
+    try:
+        status = place.stat()
+        inside = (status.st_dev, status.st_ino)
+        if inside in around:
+            return
+        for path in sorted(place.iterdir()):
+            _check_name(path)
+            if path.is_dir():
+                yield from _folder_members(root, path, (*around, inside))
+            else:
+                yield Member(path.relative_to(root).as_posix(), 0, path.stat().st_size)
+    except OSError as error:
+        path = error.filename or place
+        raise UserError(
+            f"{path}: cannot be read ({error.strerror}). Expected files and folders that you may "
+            "read, and no links that lead nowhere."
+        ) from error
+
+
+def _check_name(path: Path) -> None:
+    """Names become ids, and ids are text."""
+    try:
+        path.name.encode()
+    except UnicodeEncodeError as error:
+        shown = os.fsencode(path.name).decode("latin-1")
+        raise UserError(
+            f"{path.parent}: the name of {shown!r} is not UTF-8. Rename it; "
+            "`convmv -f latin1 -t utf8 -r --notest .` renames all of a folder."
+        ) from error
 
 
 def listing_hash(root: Path) -> str:

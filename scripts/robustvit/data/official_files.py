@@ -11,6 +11,7 @@ from robustvit.data.archives import (
     OFFICIAL_NAMES,
     check_archive,
     find_in_mirrors,
+    folder_names,
 )
 from robustvit.data.buckets import RemoteFile, copy_files, find_files
 from robustvit.data.download import DownloadError, download
@@ -32,6 +33,39 @@ class Located:
     files: dict[str, Path]
     origin: str
     detail: str
+
+
+def fetch_imagenet(source: str, mirrors: list[str], folder: Path) -> None:
+    """Check ILSVRC2012 archives of a mirror and write source.json; no program may download them.
+
+    Args:
+        source: "imagenet" (both archives) or "imagenet_val" (that of the validation images).
+        mirrors: the entries of `paths.mirror`.
+        folder: where source.json goes.
+
+    Raises:
+        UserError: if no mirror holds what is needed, or if an archive is truncated.
+    """
+    found = locate(source, mirrors, folder)
+    if found is None:
+        raise _no_imagenet(source, mirrors)
+    write_located(source, found, folder)
+
+
+def _no_imagenet(source: str, mirrors: list[str]) -> UserError:
+    names = [names[0] for names in OFFICIAL_NAMES[source].values()]
+    problem = "ImageNet is in none of the folders and buckets of `paths.mirror`"
+    if source == "imagenet" and find_in_mirrors("imagenet_val", mirrors) is not None:
+        problem = (
+            f"{OFFICIAL_NAMES['imagenet_val']['val'][0]} is there, but no {names[0]} in the same "
+            "folder, which sets with training images need (sets of validation images alone take "
+            "the source imagenet_val)"
+        )
+    return UserError(
+        f"{problem}. Accept the terms on image-net.org (page 'Download', ILSVRC2012), download "
+        f"{' and '.join(names)}, put {'both into one' if names[1:] else 'it into a'} folder, and "
+        f"name it in the configuration, for instance mirror/imagenet/ with {MIRROR_EXAMPLE}."
+    )
 
 
 def fetch_official(source: str, mirrors: list[str], folder: Path) -> None:
@@ -91,7 +125,8 @@ def find_in_buckets(source: str, mirrors: list[str]) -> dict[str, RemoteFile] | 
         UserError: if a bucket cannot be read.
     """
     for bucket in bucket_addresses(mirrors):
-        for place in (f"{bucket.rstrip('/')}/{source}", bucket):
+        base = bucket.rstrip("/")
+        for place in (*(f"{base}/{name}" for name in folder_names(source)), bucket):
             found = find_files(place, OFFICIAL_NAMES[source])
             if found is not None:
                 return found

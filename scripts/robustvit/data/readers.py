@@ -208,6 +208,12 @@ class ArrayReader:
         return encode_png(np.frombuffer(data, np.uint8).reshape(self.shape))
 
 
+def is_zip(path: Path) -> bool:
+    """Whether a file is a zip; `zipfile.is_zipfile` takes a tar that ends with a zip for one."""
+    with open(path, "rb") as file:
+        return file.read(2) == b"PK" and zipfile.is_zipfile(path)
+
+
 def open_archive(path: Path) -> tuple[Callable[[], Iterator[Member]], Reader]:
     """A folder, zip or tar of any compression: a function that lists its files, and their reader.
 
@@ -216,7 +222,7 @@ def open_archive(path: Path) -> tuple[Callable[[], Iterator[Member]], Reader]:
     """
     if path.is_dir():
         return partial(folder_members, path), FolderReader(path)
-    if zipfile.is_zipfile(path):
+    if is_zip(path):
         return partial(zip_members, path), ZipReader(path)
     if is_compressed(path):
         return partial(compressed_tar_members, path), CompressedTarReader(path)

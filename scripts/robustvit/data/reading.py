@@ -42,7 +42,8 @@ class TfdsImages:
         classes: class names in label order.
 
     Raises:
-        UserError: if there is no such split, or a label is not below `num_classes`.
+        UserError: if there is no such split, a label is not below `num_classes`, or folders of a
+            user's own are not as many classes as `num_classes`.
     """
 
     def __init__(self, manifest_path: str | Path, spec: dict) -> None:
@@ -57,6 +58,8 @@ class TfdsImages:
         self.classes: list[str] = manifest["classes"]
         self.image_shape: list[int | None] = manifest["image_shape"]
         self._forget()
+        if manifest["builder"] == "image_folder":
+            _check_folders(self.classes, spec)
         _check_num_classes(self.labels, spec)
 
     def __len__(self) -> int:
@@ -167,4 +170,15 @@ def _check_num_classes(labels: np.ndarray, spec: dict) -> None:
         raise UserError(
             f"datasets.{spec['name']}.num_classes: {spec['num_classes']}, but the data set has "
             f"labels up to {largest}. Expected at least {largest + 1}."
+        )
+
+
+def _check_folders(classes: list[str], spec: dict) -> None:
+    """Folders taken for classes, or not, by mistake would else change what is learnt, silently."""
+    if len(classes) != spec["num_classes"]:
+        shown = ", ".join(classes[:5]) + (", …" if classes[5:] else "")
+        raise UserError(
+            f"datasets.{spec['name']}.num_classes: {spec['num_classes']}, but its folders are "
+            f"{len(classes)} classes ({shown}). Set it to {len(classes)}, or choose folders with "
+            "`options.classes` and `options.splits`."
         )

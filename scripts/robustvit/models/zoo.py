@@ -83,6 +83,11 @@ def _is_entry(pair: ast.Tuple) -> bool:
     return isinstance(first, ast.Constant) and len(others) == 1 and isinstance(others[0], ast.Dict)
 
 
+def leaderboard_name(source: str) -> str:
+    """RobustBench's name for the images of a source; other sources keep theirs."""
+    return "imagenet" if source == "imagenet_val" else source
+
+
 def check_zoo_name(args: dict, where: str) -> None:
     """Check the `args` of a model of family robustbench.
 

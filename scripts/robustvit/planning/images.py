@@ -6,9 +6,14 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
+from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
+from robustvit.data.checking.sizes import folder_bytes
+from robustvit.data.own_images import find_own
 
 EVALUATED = 5000  # RobustBench's list of ImageNet images
+OWN_IMAGE_BYTES = 110_000  # ImageNet's mean, assumed of a user's own
+TESTED = 0.2  # share of each class, if no folders say it
 
 
 class Images:
@@ -35,7 +40,7 @@ class Images:
         if self.stand_in[dataset]:
             return self._of_stand_in(dataset, part)
         entry = self.config["datasets"][dataset]
-        source = self.sources[entry["source"]]
+        source = self._source(dataset)
         listed = entry.get("options", {}).get("file_list")
         whole = EVALUATED if listed and part == "eval" else source[part]
         return math.ceil(whole * min(entry["num_classes"] / source["classes"], 1.0))
@@ -54,8 +59,22 @@ class Images:
 
     def gigabytes(self, dataset: str) -> float:
         """Size of the images of a data set: its share of the source archive."""
-        source = self.sources[self.config["datasets"][dataset]["source"]]
+        source = self._source(dataset)
         return source["gigabytes"] * self.total(dataset) / (source["train"] + source["eval"])
+
+    def _source(self, dataset: str) -> Mapping:
+        """What is known of a set's archive; of a user's own images, their size tells the number."""
+        entry = self.config["datasets"][dataset]
+        known = self.sources.get(entry["source"])
+        path = None if known else find_own(entry["source"], self.config["paths"]["mirror"])
+        if known is None and path is None:
+            raise UserError(
+                f"datasets.{dataset}.source: the size of {entry['source']} is not known, and no "
+                "mirror has it. Add it to `sources` in planning/benchmarks.yaml, for instance "
+                f"{entry['source']}: {{gigabytes: 0.1, train: 21600, eval: 5400, classes: "
+                f"{entry['num_classes']}, source: counted}}."
+            )
+        return known or _own_images(path, entry)
 
     def _of_stand_in(self, dataset: str, part: str) -> int:
         entry = self.config["datasets"][dataset]
@@ -66,3 +85,15 @@ class Images:
             return classes * (train if part == "train" else made["per_class"] - train)
         kind = "train" if part == "train" else "test" if "test_per_class" in made else "val"
         return classes * made[f"{kind}_per_class"]
+
+
+def _own_images(path: Path, entry: Mapping) -> dict:
+    size = path.stat().st_size if path.is_file() else folder_bytes(path)
+    number = max(entry["num_classes"], size // OWN_IMAGE_BYTES)
+    tested = math.ceil(TESTED * number)
+    return {
+        "gigabytes": size / 1e9,
+        "train": number - tested,
+        "eval": tested,
+        "classes": entry["num_classes"],
+    }

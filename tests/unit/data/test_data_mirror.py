@@ -67,7 +67,7 @@ def test_all_of_imagenet_with_any_number_of_processes(fetched, build, monkeypatc
 
 
 def test_robustbench_list_has_72_of_the_mirrors_images(fetched, build):
-    manifest = read_json(build("imagenet_files", fetched("imagenet")))
+    manifest = read_json(build("imagenet_files", fetched("imagenet_val")))
     assert manifest["splits"]["validation"]["num_examples"] == 72
     assert len(manifest["missing"]) == 4928
     assert len(manifest["classes"]) == 1000

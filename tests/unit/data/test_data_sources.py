@@ -17,7 +17,7 @@ from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
 from robustvit.data import cifar_batches, download, npm, official_files
 from robustvit.data.download import DownloadError
-from robustvit.data.sources import caltech101, cifar10, imagenet
+from robustvit.data.sources import caltech101, cifar10, imagenet, imagenet_val
 from robustvit.data.tar_writing import add_bytes, open_tar, open_tgz
 
 KEY = r"`paths: \{mirror: \["
@@ -208,6 +208,24 @@ def test_npm_without_space_is_an_error_of_the_disk(tmp_path, monkeypatch):
 def test_imagenet_must_be_in_a_mirror(tmp_path):
     with pytest.raises(UserError, match=r"image-net\.org .*ILSVRC2012_img_train\.tar.*" + KEY):
         imagenet.fetch([str(tmp_path)], tmp_path)
+
+
+def test_validation_images_alone_are_a_source_of_their_own(tmp_path):
+    """RobustBench's list needs 7 GB; half of ImageNet in a mirror must not look like none."""
+    archive = tmp_path / "mirror" / "imagenet" / "ILSVRC2012_img_val.tar"
+    archive.parent.mkdir(parents=True)
+    with open_tar(archive) as tar:
+        add_bytes(tar, "ILSVRC2012_val_00000001.JPEG", b"1" * 5000)
+    mirrors = [str(tmp_path / "mirror")]
+    with pytest.raises(UserError, match=r"img_val\.tar is there, but no ILSVRC2012_img_train\.tar"):
+        imagenet.fetch(mirrors, tmp_path)
+    imagenet_val.fetch(mirrors, tmp_path)
+    found = read_json(tmp_path / "source.json")
+    assert list(found["files"]) == ["val"] and found["complete"] is False
+    assert os.path.samefile(tmp_path / found["files"]["val"], archive)
+    archive.unlink()
+    with pytest.raises(UserError, match=r"image-net\.org .*ILSVRC2012_img_val\.tar, put it into"):
+        imagenet_val.fetch(mirrors, tmp_path)
 
 
 def test_a_truncated_imagenet_archive_is_refused(tmp_path):

@@ -50,6 +50,22 @@ def test_a_built_data_set_is_believed(paper, tmp_path):
     assert planner_of(config, "a100").images.count("cifar10", "train") == 123
 
 
+def test_images_of_a_users_own_are_counted_by_their_size(paper, tmp_path):
+    birds = {**paper["datasets"]["caltech101"], "builder": "image_folder", "source": "birds"}
+    birds |= {"num_classes": 3, "options": {}}
+    datasets = {**paper["datasets"], "birds": birds}
+    config = {**paper, "datasets": datasets, "paths": {**paper["paths"], "mirror": [str(tmp_path)]}}
+    images = planner_of(config, "a100").images
+    with pytest.raises(UserError, match=r"datasets\.birds\.source: the size of birds is not known"):
+        images.count("birds", "train")
+    for number in range(10):
+        path = tmp_path / "birds" / f"{number % 3}" / f"{number}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(bytes(110_000))
+    assert (images.count("birds", "train"), images.count("birds", "eval")) == (8, 2)
+    assert images.gigabytes("birds") == pytest.approx(1.1e-3)
+
+
 def test_a_training_costs_its_epochs_images_and_passes(paper, planner):
     found = planner.work(train("xcit_s12_light"))
     model = paper["models"]["xcit_small_12_p16_224"]

@@ -9,7 +9,8 @@ Options:
     classes: folder names; others are left out. All by default, sorted: the place is the label.
     splits: which folders are which splits, for instance {training: train, holdout: test}; other
         folders beside them are left out. By default train, training → train; val, valid, validation
-        → validation; test, testing → test. An empty one, {}, says that all folders are classes.
+        → validation; test, testing → test, in any case of letters, also as train_set, test-images
+        and the like. An empty one, {}, says that all folders are classes.
     test_fraction: share of each class that is tested on where no folders say it (default 0.2).
     expected_counts: images by split.
     damaged_images: "error" or "skip" (see docs/add_a_dataset.md).
@@ -17,6 +18,8 @@ Options:
 
 from __future__ import annotations
 
+import mimetypes
+import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
@@ -29,12 +32,14 @@ from robustvit.data.readers import Place, open_archive
 
 # Those that torchvision's ImageFolder reads.
 SUFFIXES = (".jpg", ".jpeg", ".png", ".ppm", ".bmp", ".pgm", ".tif", ".tiff", ".webp")
+UNREAD = (".heic", ".heif", ".avif", ".jfif", ".jp2", ".jxl")  # not all known to mimetypes
 FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png"}
 SPLITS = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("val", "valid", "validation"), "validation"),
     **dict.fromkeys(("test", "testing"), "test"),
 }
+SPLIT_SUFFIX = re.compile(r"[ _.-]?(set|data|dataset|split|images|imgs)$")
 TEST_FRACTION = 0.2
 
 
@@ -42,7 +47,8 @@ def plan(source: dict, options: dict) -> ArchivePlan:
     """Plan the set; ids are the paths inside the folder or archive.
 
     Raises:
-        UserError: for unknown options, or if the layout is neither of the two.
+        UserError: for unknown options, if the layout is neither of the two, if there is one class
+            only, or if a folder of a class has pictures in other formats only.
     """
     check_options(options, {"classes", "splits", "test_fraction"}, "image_folder")
     archive = Path(source["files"]["archive"])
@@ -50,7 +56,10 @@ def plan(source: dict, options: dict) -> ArchivePlan:
     images, ignored = _find_images(members())
     layout = _find_layout(archive, images, options.get("splits"))
     placed, unplaced = layout.place(images)
-    classes = _choose_classes(options.get("classes"), {image.label for image in placed})
+    chosen, present = options.get("classes"), {image.label for image in placed}
+    if chosen is None:
+        _check_every_folder(archive, layout, present, ignored)
+    classes = _choose_classes(archive, chosen, present)
     placed = [image for image in placed if image.label in set(classes)]
     if layout.folders:
         _check_every_class(archive, classes, placed)
@@ -85,25 +94,30 @@ class _Layout(NamedTuple):
         """Find split and class of each image; those in no class's folder come second."""
         placed, unplaced = [], []
         for image in images:
-            parts = _parts(image)[self.depth :]
-            split = self.folders.get(parts[0]) if self.folders else "train"
-            inside = parts[1:] if self.folders else parts
-            if split and len(inside) > 1:
-                placed.append(_Image(split, inside[0], image))
-            else:
+            split, label = self.find(_parts(image.name))
+            if label is None:
                 unplaced.append(image)
+            else:
+                placed.append(_Image(split, label, image))
         return placed, unplaced
 
+    def find(self, parts: tuple[str, ...]) -> tuple[str | None, str | None]:
+        """Split and class of a file; the class is None if it lies in no class's folder."""
+        parts = parts[self.depth :]
+        split = self.folders.get(parts[0]) if self.folders and parts else "train"
+        inside = parts[1:] if self.folders else parts
+        return split, inside[0] if split and len(inside) > 1 else None
 
-def _parts(member: Member) -> tuple[str, ...]:
-    return PurePosixPath(member.name).parts
+
+def _parts(name: str) -> tuple[str, ...]:
+    return PurePosixPath(name).parts
 
 
 def _find_images(members: Iterator[Member]) -> tuple[list[Member], list[str]]:
     """The images, and the names of other files; hidden files are neither."""
     images, others = [], []
     for member in members:
-        if any(part.startswith((".", "__MACOSX")) for part in _parts(member)):
+        if any(part.startswith((".", "__MACOSX")) for part in _parts(member.name)):
             continue
         if PurePosixPath(member.name).suffix.lower() in SUFFIXES:
             images.append(member)
@@ -113,23 +127,29 @@ def _find_images(members: Iterator[Member]) -> tuple[list[Member], list[str]]:
 
 
 def _find_layout(archive: Path, images: list[Member], splits: dict | None) -> _Layout:
-    paths = [parts for parts in map(_parts, images) if len(parts) > 1]
-    known = SPLITS if splits is None else splits
+    paths = [parts for parts in (_parts(image.name) for image in images) if len(parts) > 1]
     depth = 0
-    while (  # an archive often holds one folder of its own name
+    while (  # an archive often holds one folder of its own name; loose images in it are no class
         paths
         and len({parts[depth] for parts in paths}) == 1
-        and all(len(parts) > depth + 2 for parts in paths)
-        and paths[0][depth] not in known
+        and any(len(parts) > depth + 2 for parts in paths)
+        and not (_split_of(paths[0][depth]) if splits is None else paths[0][depth] in splits)
     ):
         depth += 1
-    names = {parts[depth] for parts in paths if len(parts) > depth + 1}
+        paths = [parts for parts in paths if len(parts) > depth + 1]
+    names = {parts[depth] for parts in paths}
     if not names:
         raise UserError(
             f"{archive}: no images in one folder per class. Expected for instance <class>/1.jpg, "
-            "or train/<class>/1.jpg and test/<class>/2.jpg."
+            f"or train/<class>/1.jpg and test/<class>/2.jpg, as {', '.join(SUFFIXES)}."
         )
     return _Layout(depth, _split_folders(archive, names, splits))
+
+
+def _split_of(folder: str) -> str | None:
+    """The split that a folder's name says, for instance "Train" or "test_set"."""
+    name = folder.casefold()
+    return SPLITS.get(name) or SPLITS.get(SPLIT_SUFFIX.sub("", name))
 
 
 def _split_folders(archive: Path, names: set[str], chosen: dict | None) -> dict[str, str]:
@@ -138,7 +158,7 @@ def _split_folders(archive: Path, names: set[str], chosen: dict | None) -> dict[
             if name not in names:
                 raise unknown_name("folder", name, names, "options.splits")
         return dict(chosen)
-    found = {name: SPLITS[name] for name in sorted(names) if name in SPLITS}
+    found = {name: _split_of(name) for name in sorted(names) if _split_of(name)}
     others = sorted(names - set(found))
     if found and others:
         raise UserError(
@@ -149,11 +169,34 @@ def _split_folders(archive: Path, names: set[str], chosen: dict | None) -> dict[
     return found
 
 
-def _choose_classes(chosen: list[str] | None, present: set[str]) -> list[str]:
+def _choose_classes(archive: Path, chosen: list[str] | None, present: set[str]) -> list[str]:
     for name in chosen or ():
         if name not in present:
             raise unknown_name("class", name, present, "options.classes")
-    return sorted(set(chosen or present))
+    classes = sorted(set(chosen or present))
+    if len(classes) < 2:
+        raise UserError(
+            f"{archive}: {classes[0] if classes else 'none'} is the only class. Expected two or "
+            "more, one folder each, for instance cat/1.jpg and dog/1.jpg, or train/cat/1.jpg and "
+            "train/dog/1.jpg; `options.splits` says which folders are splits."
+        )
+    return classes
+
+
+def _check_every_folder(
+    archive: Path, layout: _Layout, present: set[str], others: list[str]
+) -> None:
+    """Refuse to leave out a class because its pictures are in a format that is not read."""
+    for name in others:
+        _, label = layout.find(_parts(name))
+        kind = mimetypes.guess_type(name)[0] or ""
+        suffix = PurePosixPath(name).suffix.lower()
+        if label and label not in present and (kind.startswith("image/") or suffix in UNREAD):
+            raise UserError(
+                f"{archive}: the folder {label} has no image that is read, but {name}. Expected "
+                f"{', '.join(SUFFIXES)}; convert its images, or leave the folder out by naming the "
+                "others in `options.classes`."
+            )
 
 
 def _set_aside(archive: Path, images: list[_Image], share: float) -> list[_Image]:
