@@ -69,9 +69,7 @@ rule measure_losses:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=more_memory,
-        runtime=1440,
-        gpu=1,
+        **gpu_job("losses/{analysis}/{experiment}", 1440),
     params:
         spec=spec_of(
             lambda name, experiment, epoch: analysis_specs.losses_spec(

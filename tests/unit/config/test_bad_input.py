@@ -53,7 +53,7 @@ CASES = {
         ["demo_perturbations_gallery"],
         ["report.gallery", 'Did you mean "demo_perturbation_gallery"?'],
     ),
-    "unknown analysis of a figure": (
+    "unknown analysis of losses": (
         "figures/demo_convergence/options",
         {"attack_losses": "demo_convergance"},
         ["figures.demo_convergence.options.attack_losses", '"demo_convergence"'],

@@ -57,6 +57,8 @@ def read(options: dict, root: Path) -> dict:
 
 def draw(spec: dict, inputs: dict) -> Figure:
     """Draw a column per model: the gap of the loss above, the accuracy below."""
+    from matplotlib.ticker import MaxNLocator
+
     options, models, epochs = spec["options"], inputs["models"], inputs["epochs"]
     names = [m.get("label") or m["experiment"] for m in options["models"]]
     figure = style.new_figure(style.TEXT_WIDTH, 4.4)
@@ -74,9 +76,11 @@ def draw(spec: dict, inputs: dict) -> Figure:
         _mark(lower, model["overfitting"])
         lower.set_xlabel("epochs of training")
         for axes in (upper, lower):
-            axes.set_ylim(bottom=0)
             axes.grid(axis="y", color=style.LIGHT_GREY, linewidth=0.5)
             axes.set_axisbelow(True)
+    for axes in panels[:, 0]:
+        axes.set_ylim(bottom=0)  # not before all is drawn: the panels of a row share it
+    lower.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     panels[0][0].set_ylabel(f"loss missed, in % of PGD-{max(options['steps'])}'s")
     panels[1][0].set_ylabel("robust top-1 accuracy in %")
     handles, labels = panels[1][0].get_legend_handles_labels()

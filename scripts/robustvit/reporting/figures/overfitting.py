@@ -65,6 +65,7 @@ def draw(spec: dict, inputs: dict) -> Figure:
             axes.set_ylabel("top-1 accuracy in %")
         if place + across >= len(rows):
             axes.set_xlabel("epochs of training")
+    panels[0][0].set_ylim(bottom=0)  # not before all is drawn: they share it
     handles, labels = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=3)
     return figure
@@ -85,7 +86,6 @@ def _draw_training(axes: Axes, row: dict, training: dict) -> None:
         axes.axvline(found["epoch"], color=style.GREY, linewidth=0.9, linestyle=":")
         title += f"\ncatastrophic overfitting from epoch {found['epoch']}"
     axes.set_title(title, fontsize=9)
-    axes.set_ylim(bottom=0)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.grid(axis="y", color=style.LIGHT_GREY, linewidth=0.5)
 
