@@ -223,6 +223,7 @@ rule render_html:
         script="scripts/render_html.py",
         code=code("render_html.py"),
         pdf=f"{R}/report.pdf",
+        gallery=[f"{R}/figures/{name}.png" for name in CONFIG["report"]["gallery"]],
         captions=["reports/captions/figure.rst", "reports/captions/report.rst"],
     output:
         f"{R}/report.html",
@@ -236,4 +237,4 @@ rule render_html:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {input.script} --target {input.pdf:q} --output {output:q} >{log:q} 2>&1"
+        "python {input.script} --target {input.pdf:q} {input.gallery:q} --output {output:q} >{log:q} 2>&1"

@@ -28,7 +28,7 @@ DEFAULTS = {
         "training": {"device": None, "processes": 1, "nodes": 1},
     },
     "monitoring": {"every_steps": 50, "tensorboard": True, "wandb": None},
-    "report": {"claims": [], "evaluations": [], "notes": []},
+    "report": {"claims": [], "gallery": [], "evaluations": [], "notes": []},
     "plan": {
         "targets": ["report"],
         "device": "a100",
@@ -39,7 +39,7 @@ DEFAULTS = {
 }
 SECTIONS = (
     *("stand_ins", "checkpoints", "evaluate_models", "sweeps", "semantics", "gradients"),
-    *("tables", "figures", "claims"),
+    *("attack_losses", "tables", "figures", "claims"),
 )
 
 
