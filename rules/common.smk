@@ -15,7 +15,15 @@ gc.set_threshold(200_000, 50, 100)
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from robustvit.config import dataset_check, inputs, reports, robustbench_export, specs
+from robustvit.config import (
+    analysis_specs,
+    dataset_check,
+    inputs,
+    reports,
+    robustbench_export,
+    specs,
+)
+from robustvit.config.claims import claims_spec
 from robustvit.config.dataset_figures import dataset_figures
 from robustvit.config.devices import TPU_DEVICES, stage_devices
 from robustvit.config.report_jobs import shard_count
@@ -24,6 +32,7 @@ from robustvit.config.resolve import resolve
 from robustvit.core.cli import pack_spec
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.sources import code_digest, code_inputs
+from robustvit.reporting.claims import claims_files
 from robustvit.reporting.published import Published
 
 
@@ -202,6 +211,17 @@ def evaluations(names):
     ]
 
 
+def classifications(analysis, *suffixes):
+    """What an analysis' classifiers say about its generators' perturbations."""
+    entry = CONFIG["semantics"][analysis]
+    return [
+        f"{R}/semantics/{analysis}/{generator}/{classifier}.{suffix}"
+        for generator in entry["generators"]
+        for classifier in entry["classifiers"]
+        for suffix in suffixes
+    ]
+
+
 def exported_evaluation(wildcards):
     """The evaluation that is exported to RobustBench's format."""
     protocol = robustbench_export.exported_protocol(CONFIG, wildcards.experiment)
@@ -241,6 +261,11 @@ def table_files(name):
     return [f"{R}/{path}" for path in inputs.table_inputs(CONFIG, name)]
 
 
+def claim_files():
+    """What the report's claims rest on."""
+    return [f"{R}/{path}" for path in claims_files(claims_spec(CONFIG))]
+
+
 def figure_files(name):
     """What a figure reads."""
     options = reports.figure_options(CONFIG, name)
@@ -259,6 +284,8 @@ def figure_results(suffix):
 
 def figure_category(wildcards):
     """The part of the HTML report that a figure belongs to."""
+    if wildcards.figure in CONFIG["report"]["gallery"]:
+        return "Gallery"
     return "Figures" if wildcards.figure in CONFIG["report"]["figures"] else "Data sets"
 
 

@@ -1,12 +1,13 @@
-"""Tables, figures and the report.
+"""Tables, claims, figures and the report.
 
 Reads: evaluations, learning curves, analyses, and the published numbers in reports/.
-Writes: <run>/tables/, <run>/figures/, <run>/summary.json, <run>/report.pdf, <run>/report.html.
+Writes: <run>/tables/, <run>/claims.*, <run>/figures/, <run>/summary.json, <run>/report.pdf, <run>/report.html.
 """
 
 
 localrules:
     draw_rule_graph,
+    judge_claims,
     render_html,
     render_report,
     write_summary,
@@ -40,6 +41,39 @@ rule make_table:
         " --spec {params.spec:q}"
         " --root {params.root:q}"
         " --published {input.published:q}"
+        " --output-json {output.json:q}"
+        " --output-csv {output.csv:q}"
+        " >{log:q} 2>&1"
+
+
+rule judge_claims:
+    input:
+        script="scripts/judge_claims.py",
+        code=code("judge_claims.py"),
+        results=claim_files(),
+    output:
+        json=f"{R}/claims.json",
+        csv=report(
+            f"{R}/claims.csv",
+            caption="../reports/captions/claims.rst",
+            category="Report",
+        ),
+    log:
+        f"{R}/logs/judge_claims.log",
+    benchmark:
+        f"{R}/benchmarks/judge_claims.tsv"
+    conda:
+        "../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=lambda wildcards: pack_spec(specs.to_json(claims_spec(CONFIG))),
+        root=lambda wildcards: R,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --root {params.root:q}"
         " --output-json {output.json:q}"
         " --output-csv {output.csv:q}"
         " >{log:q} 2>&1"
@@ -117,6 +151,7 @@ rule write_summary:
         script="scripts/write_summary.py",
         code=code("write_summary.py"),
         tables=table_results("json"),
+        claims=f"{R}/claims.json" if CONFIG["report"]["claims"] else [],
         figures=figure_results("json"),
         evaluations=evaluations(inputs.report_experiments(CONFIG)),
         datasets=[manifest(name) for name in inputs.report_datasets(CONFIG)],
@@ -188,6 +223,7 @@ rule render_html:
         script="scripts/render_html.py",
         code=code("render_html.py"),
         pdf=f"{R}/report.pdf",
+        gallery=[f"{R}/figures/{name}.png" for name in CONFIG["report"]["gallery"]],
         captions=["reports/captions/figure.rst", "reports/captions/report.rst"],
     output:
         f"{R}/report.html",
@@ -201,4 +237,4 @@ rule render_html:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {input.script} --target {input.pdf:q} --output {output:q} >{log:q} 2>&1"
+        "python {input.script} --target {input.pdf:q} {input.gallery:q} --output {output:q} >{log:q} 2>&1"

@@ -77,6 +77,8 @@ def add_evaluated_models(config: Mapping) -> dict:
             **config["report"],
             "tables": [TABLE],
             "figures": [],
+            "claims": [],
+            "gallery": [],
             "evaluations": list(added),
             "notes": [],
         },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from robustvit.core.progress import format_seconds
+from robustvit.reporting.display_claims import display_claims
 from robustvit.reporting.display_differences import display_differences
 from robustvit.reporting.display_methods import display_datasets, display_experiments
 from robustvit.reporting.display_protocol import display_protocol
@@ -43,6 +44,7 @@ def build_display(spec: dict, summary: dict) -> dict:
         "datasets": display_datasets(spec, summary),
         "protocol": display_protocol(spec, summary),
         "differences": display_differences(spec),
+        "claims": display_claims(summary["claims"]),
         "tables": [display_table(table, spec) for table in tables],
         "checks": _checks(spec, summary),
         "stages": _stages(summary),

@@ -46,7 +46,11 @@ def display_table(table: dict, spec: dict) -> dict:
         "stand_in": any(row["stand_in"] for row in table["rows"]),
         "p_values": any(c.get("p_value") is not None for r in table["rows"] for c in r["cells"]),
         "published": any(column["published"] for column in columns),
-        "notes": [*_check_notes(table), *_selection_notes(table, spec)],
+        "notes": [
+            *_check_notes(table),
+            *table.get("notes", []),
+            *_selection_notes(table, spec),
+        ],
     }
 
 

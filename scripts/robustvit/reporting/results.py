@@ -79,6 +79,11 @@ class Results:
         """Path of a classification of perturbations, relative to the root."""
         return f"semantics/{semantics}/{generator}/{classifier}.json"
 
+    @staticmethod
+    def comparison_file(semantics: str) -> str:
+        """Path of the comparison of an analysis' classifications, relative to the root."""
+        return f"semantics/{semantics}/comparison.json"
+
     def evaluation(self, experiment: str, protocol: str) -> dict | None:
         """A gathered evaluation, or None if it was not run."""
         return read_optional_json(self.root / self.evaluation_file(experiment, protocol))
@@ -86,6 +91,10 @@ class Results:
     def semantics(self, semantics: str, generator: str, classifier: str) -> dict | None:
         """A classification of perturbations, or None if it was not run."""
         return read_optional_json(self.root / self.semantics_file(semantics, generator, classifier))
+
+    def comparison(self, semantics: str) -> dict | None:
+        """The comparison of an analysis' classifications, or None if it was not made."""
+        return read_optional_json(self.root / self.comparison_file(semantics))
 
     def dataset(self, name: str) -> dict | None:
         """A data set's manifest."""
@@ -102,6 +111,14 @@ class Results:
     def checkpoint(self, name: str) -> dict | None:
         """Where the weights of a checkpoint come from, with their hashes."""
         return read_optional_json(self.root / "checkpoints" / name / "source.json")
+
+    def json(self, file: str) -> dict | None:
+        """Any JSON object by its path relative to the root, or None if it is not there."""
+        return read_optional_json(self.root / file)
+
+    def claims(self) -> dict | None:
+        """The verdicts written by `judge_claims.py`."""
+        return self.json("claims.json")
 
     def table(self, name: str) -> dict | None:
         """A table written by `make_table.py`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
+from robustvit.analysis.overfitting import detect_in_metrics
 from robustvit.core import provenance
 from robustvit.core.errors import UserError
 from robustvit.reporting.abstract import write_abstract
@@ -24,9 +25,9 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
     """Collect the run that `spec` (the report's settings) describes, whatever of it exists.
 
     Args:
-        spec: {"name","title","tables","figures","experiments","datasets","protocols","semantics",
-            "notes","follow","jobs"}; what an experiment's "evaluate", an analysis or "jobs" does
-            not name is not read, since a file that nobody asks for is of an earlier run.
+        spec: {"name","title","tables","claims","figures","experiments","datasets","protocols",
+            "semantics","notes","follow","jobs"}; what an experiment's "evaluate", an analysis or
+            "jobs" does not name is not read: a file that nobody asks for is of an earlier run.
 
     Raises:
         UserError: if a file cannot be read or contradicts itself, or nothing at all was run.
@@ -41,8 +42,10 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "follow": spec.get("follow"),
         "notes": list(spec.get("notes") or []),
         "tables": {name: table for name, table in tables.items() if table},
+        "claims": _claims(spec, results),
         "evaluations": _evaluations(experiments, results),
         "semantics": list(_semantics(spec, results)),
+        "comparisons": list(_comparisons(spec, results)),
         "training": {name: _training(name, entry, results) for name, entry in experiments.items()},
         "datasets": {name: _dataset(name, results) for name in spec.get("datasets") or {}},
         "checkpoints": {n: results.checkpoint(n) for n in spec.get("checkpoints") or []},
@@ -54,6 +57,12 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
     summary["provenance"] = _provenance(spec, results, published)
     summary["abstract"] = write_abstract(spec, summary)
     return summary
+
+
+def _claims(spec: dict, results: Results) -> list[dict]:
+    """The verdicts of the claims that the report asks for, in its order."""
+    found = {claim["name"]: claim for claim in (results.claims() or {}).get("claims", [])}
+    return [found[name] for name in spec.get("claims") or [] if name in found]
 
 
 def _figures(spec: dict) -> list[dict]:
@@ -114,6 +123,14 @@ def _semantics(spec: dict, results: Results) -> Iterator[dict]:
             yield names_of | {k: v for k, v in record.items() if k != "provenance"} | {"file": file}
 
 
+def _comparisons(spec: dict, results: Results) -> Iterator[dict]:
+    """Of each analysis: which generators differ by a test, and whether controls are at chance."""
+    for analysis in spec.get("semantics") or []:
+        found = results.comparison(analysis["name"]) if analysis["classifiers"] else None
+        if found is not None:
+            yield found | {"file": results.comparison_file(analysis["name"])}
+
+
 def _training(name: str, entry: dict, results: Results) -> dict:
     if not entry.get("recipe"):
         return {"status": "not trained here"}
@@ -126,6 +143,7 @@ def _training(name: str, entry: dict, results: Results) -> dict:
         "epochs": len(found["metrics"]),
         "seconds": made.get("seconds"),
         "kept": _kept_epoch(found["metrics"]),
+        "overfitting": detect_in_metrics(found["metrics"]),
         "provenance": made,
     }
 
@@ -177,6 +195,12 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
             yield {"what": f"table {name}", "file": f"tables/{name}.json"}
         for file in (table or {}).get("missing", []):
             yield {"what": f"a result in table {name}", "file": file}
+    judged = {claim["name"]: claim for claim in summary["claims"]}
+    for name in spec.get("claims") or []:
+        if name not in judged:
+            yield {"what": f"verdict on claim {name}", "file": "claims.json"}
+        for file in judged.get(name, {}).get("missing", []):
+            yield {"what": f"a result for claim {name}", "file": file}
     for name, figure in summary["figures"].items():
         if figure is None:
             yield {"what": f"figure {name}", "file": f"figures/{name}.pdf"}
