@@ -13,10 +13,13 @@ if SITE and SITE["queue"]["small_jobs"] == "here":
 
     # Seconds each: the queue, and two Snakemakes around each, would take longer.
     localrules:
+        compare_classifications,
         export_robustbench,
         gather_evaluation,
+        judge_claims,
         make_figure,
         make_table,
+        take_epoch,
 
 
 @cache
@@ -49,9 +52,15 @@ def check_cluster():
             raise WorkflowError(f"{os.environ[ACTIVE]}: {error}") from None
 
 
+def submits_jobs():
+    """Whether anything of this run leaves this machine; a plan of costs, for instance, does not."""
+    return not all(job.is_local for job in workflow.dag.needrun_jobs())
+
+
 onstart:
-    check_cluster()
-    check_tpus()
+    if submits_jobs():
+        check_cluster()
+        check_tpus()
 
 
 # First words of keys of estimates, and the parts of `compute` that say where those jobs run.
@@ -61,6 +70,7 @@ STAGE_OF = {
     "perturb": "semantics",
     "classify": "semantics",
     "gradients": "gradients",
+    "losses": "evaluation",
 }
 
 
@@ -113,6 +123,6 @@ def cpu_job(key, minutes, megabytes):
 
     @known
     def memory(wildcards, attempt):
-        return requests.memory(SITE, megabytes)(attempt)
+        return requests.memory(SITE, megabytes, "cpu")(attempt)
 
     return {"mem_mb": memory, "runtime": runtime, "slurm_extra": requests.extra_options(SITE)}

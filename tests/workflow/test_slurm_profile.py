@@ -162,3 +162,15 @@ def test_what_does_not_fit_stops_before_the_first_job(start, site, prepare, expe
     said, path = start(site, prepare)
     assert expected in said and f"{path}: the site file does not fit" in said, said
     assert "nothing was submitted" in said
+
+
+def test_what_submits_nothing_needs_no_slurm(tmp_path, snakemake, monkeypatch):
+    """What a run costs is asked before there is an account."""
+    site = tmp_path / "site.yaml"
+    site.write_text("partitions: {gpu: nowhere}")
+    monkeypatch.setenv("ROBUSTVIT_SITE", str(site))
+    overlay = tmp_path / "overlay.yaml"
+    overlay.write_text(yaml.safe_dump({"paths": {"results": str(tmp_path / "results")}}))
+    files = ("--configfile", *map(str, OVERLAYS), str(overlay))
+    done = snakemake("--profile", "slurm", "--nolock", *files, "--", "draw_rule_graph")
+    assert done.returncode == 0, done.stdout + done.stderr

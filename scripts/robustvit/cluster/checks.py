@@ -200,10 +200,11 @@ def _node_problems(site: Mapping, request: Request, places: list[Partition]) -> 
             f"compute.threads: {request.label} asks for {request.cpus} cores on a node; nodes of "
             f"partition {label} have {cpus} at most"
         )
-    if site["max_memory_gb"] * 1000 > memory:
+    most = site["max_memory_gb"][request.kind]
+    if most * 1000 > memory:
         yield (
-            f"max_memory_gb: {site['max_memory_gb']} is more than a node of partition {label} has: "
-            f"{memory / 1000:g}"
+            f"max_memory_gb.{request.kind}: {most} is more than a node of partition {label} "
+            f"has: {memory / 1000:g}"
         )
 
 

@@ -61,7 +61,7 @@ def time_limit(
     return lambda attempt: min((wanted or default) * attempt, most)
 
 
-def memory(site: Mapping, wanted: int) -> Callable[[int], int]:
+def memory(site: Mapping, wanted: int, partition: str = "gpu") -> Callable[[int], int]:
     """The memory in MB by attempt: a retry asks for as much again, if a node has that much."""
-    most = int(site["max_memory_gb"] * 1000)
+    most = int(site["max_memory_gb"][partition] * 1000)
     return lambda attempt: min(max(wanted, MINIMUM_MB) * attempt, most)

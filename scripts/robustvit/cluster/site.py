@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 
@@ -26,7 +27,7 @@ DEFAULTS = {
     "reservation": None,
     "partitions": {"gpu": None, "cpu": None},
     "max_hours": {"gpu": 24, "cpu": 24},
-    "max_memory_gb": 250,
+    "max_memory_gb": {"gpu": 250, "cpu": 250},
     "gpu": {"request": "gpus", "type": None, "device": "a100"},
     "constraint": None,
     "extra": "",
@@ -45,7 +46,7 @@ DEFAULTS = {
 }
 
 
-# Options that have a key of their own; the plug-in refuses them in a job's further options.
+# Options that have a key of their own.
 OWN_KEYS = {
     "--account": "account",
     "--qos": "qos",
@@ -56,7 +57,13 @@ OWN_KEYS = {
     "--gres": "gpu.request",
     "--gpus": "gpu.request",
     "--constraint": "constraint",
+    "-A": "account",
+    "-p": "partitions.gpu",
+    "-t": "max_hours.gpu",
+    "-C": "constraint",
 }
+# Options that would undo those with which a training saves in time and a log is continued.
+UNDOING = ("--signal", "--open-mode", "--requeue", "--no-requeue")
 
 
 def site_path() -> Path:
@@ -78,12 +85,16 @@ def load_site(path: Path) -> dict:
             f"{path}: the site file cannot be read ({error.strerror}). {VARIABLE} names it; "
             "without that variable it is profiles/slurm/site.yaml."
         ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: the site file is not UTF-8. Save it as UTF-8.") from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {error}. Example: account: my-lab") from error
     if not isinstance(given, dict):
         raise UserError(f"{path}: expected keys and values. Example: account: my-lab")
     _validate(given, path)
     site = deep_merge(DEFAULTS, given)
+    if isinstance(memory := site["max_memory_gb"], (int, float)):
+        site["max_memory_gb"] = {"gpu": memory, "cpu": memory}
     _check_together(site, path)
     return site
 
@@ -105,9 +116,26 @@ def _check_together(site: dict, path: Path) -> None:
             f"{path}: training.warn_seconds: {warned} is more than half of max_hours.gpu "
             f"({limit:.0f} s): trainings would do little but save. Example: warn_seconds: 300"
         )
-    for option in site["extra"].split():
+    _check_extra(site["extra"], path)
+    if site["gpu"]["type"] and site["gpu"]["request"] == "none":
+        raise UserError(f"{path}: gpu.type: {site['gpu']['type']} needs gpu.request: gpus or gres.")
+
+
+def _check_extra(extra: str, path: Path) -> None:
+    """Refuse what has a key, or what the plug-in or this workflow sets itself."""
+    for option in extra.split():
         name = option.partition("=")[0]
         if name in OWN_KEYS:
             raise UserError(f"{path}: extra: {option}: use the key {OWN_KEYS[name]} for that.")
-    if site["gpu"]["type"] and site["gpu"]["request"] == "none":
-        raise UserError(f"{path}: gpu.type: {site['gpu']['type']} needs gpu.request: gpus or gres.")
+        if name in UNDOING:
+            raise UserError(f"{path}: extra: {option}: the workflow sets it itself. Leave it out.")
+    if extra:
+        # Not at the top: the workflow reads the site file wherever SLURM's plug-in is missing too.
+        from snakemake_executor_plugin_slurm.validation import get_forbidden_slurm_options
+
+        for pattern, meaning in get_forbidden_slurm_options().items():
+            if found := re.search(rf"(?:^|\s)(?:{pattern})", f"{extra} "):
+                raise UserError(
+                    f"{path}: extra: {found[0].strip()}: Snakemake sets the {meaning} itself. "
+                    "Leave it out."
+                )

@@ -80,6 +80,11 @@ def partitions() -> dict[str, Partition]:
     # The first column carries a * behind the default partition's name.
     listing = ask("sinfo", "--noheader", "--Node", "--format", "%P|%a|%l|%N|%T|%G|%c|%m|%f")
     for line in filter(None, listing.splitlines()):
+        if line.count("|") != 8:
+            raise UserError(
+                f"sinfo printed {line!r}, not nine columns. `check: false` in the site file does "
+                "without the check."
+            )
         label, up, limit, node, state, gres, cpus, memory, features = line.split("|")
         name = label.rstrip("*")
         partition = found.setdefault(
@@ -113,6 +118,8 @@ def read_minutes(limit: str) -> float | None:
     if limit in UNLIMITED:
         return None
     days, _, rest = limit.rpartition("-")
+    if not all(part.isdigit() for part in (days or "0", *rest.split(":"))):
+        return None  # "n/a"
     parts = [int(part) for part in rest.split(":")]
     if days:
         hours, minutes, seconds = (*parts, 0, 0)[:3]

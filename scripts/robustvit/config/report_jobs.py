@@ -6,8 +6,8 @@ import math
 from collections.abc import Iterable, Mapping
 
 from robustvit.config import inputs, specs
-from robustvit.config.claims import report_claim_analyses
 from robustvit.config.analysis_specs import FINAL, losses_names
+from robustvit.config.claims import report_claim_analyses
 
 SHARD = 64  # images that are worth a job of their own
 ADVERSARIAL = "export_adversarial"

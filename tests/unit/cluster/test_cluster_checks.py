@@ -8,7 +8,11 @@ from robustvit.cluster.site import DEFAULTS
 from robustvit.config.merge import deep_merge
 from robustvit.core.errors import UserError
 
-FITS = {"account": "lab", "partitions": {"gpu": "gpu", "cpu": "cpu"}, "max_memory_gb": 128}
+FITS = {
+    "account": "lab",
+    "partitions": {"gpu": "gpu", "cpu": "cpu"},
+    "max_memory_gb": {"gpu": 128, "cpu": 128},
+}
 TRAINING = Request("a training", "gpu", per_node=4, cpus=32, memory_mb=100_000, minutes=1440)
 BUILDING = Request("building a data set", "cpu")
 
@@ -50,7 +54,7 @@ def test_controller_that_does_not_answer(pretended):
         ({"account": "lap"}, 'Did you mean "lab"? Known: lab, lab2.'),
         ({"qos": "fast"}, 'qos: unknown quality of service "fast". Known: long, normal.'),
         ({"max_hours": {"gpu": 48}}, "max_hours.gpu: 48 is longer than partition gpu allows: 24 h"),
-        ({"max_memory_gb": 600}, "max_memory_gb: 600 is more than a node of partition gpu"),
+        ({"max_memory_gb": {"gpu": 600}}, "max_memory_gb.gpu: 600 is more than a node of partition"),
         ({"gpu": {"type": "h100"}}, 'gpu.type: no node of partition gpu has "h100"'),
         ({"partitions": {"gpu": "cpu"}}, "partitions.gpu: no node of partition cpu has GPUs"),
         ({"constraint": "nvlnk"}, 'constraint: no node of partition gpu has "nvlnk". Did you mean'),
@@ -167,7 +171,20 @@ def test_gres_are_read(gres, expected):
 @pytest.mark.parametrize(
     ("limit", "expected"),
     [("30", 30), ("30:30", 30.5), ("2:00:00", 120), ("1-00:00:00", 1440), ("2-12", 3600),
-     ("1-2:30", 1590), ("infinite", None), ("UNLIMITED", None)],
+     ("1-2:30", 1590), ("infinite", None), ("UNLIMITED", None), ("n/a", None)],
 )  # fmt: skip
 def test_time_limits_are_read(limit, expected):
     assert slurm.read_minutes(limit) == expected
+
+
+def test_each_partition_has_its_own_memory(pretended):
+    large = {"gpu": 128, "cpu": 600}
+    assert "max_memory_gb.cpu: 600 is more than a node of partition cpu" in problems(
+        site={"max_memory_gb": large}
+    )
+
+
+def test_what_sinfo_prints_otherwise_is_told(pretended):
+    pretended.answer("sinfo", "gpu|up\n")
+    with pytest.raises(UserError, match=r"sinfo printed 'gpu\|up', not nine columns.*check: false"):
+        check()

@@ -43,6 +43,12 @@ def test_left_out_keys_have_defaults(tmp_path):
         ("max_hours: {gpu: 0.1}", ["training.warn_seconds", "max_hours.gpu"]),
         ("gpu: {request: none, type: a100}", ["gpu.type"]),
         ("extra: --nice=5 --time=60", ["extra: --time=60", "max_hours.gpu"]),
+        ("extra: -p cpu", ["extra: -p", "partitions.gpu"]),
+        ("extra: --signal=USR1@10", ["extra: --signal=USR1@10", "Leave it out"]),
+        ("extra: --nice=5 --job-name=x", ["extra: --job-name", "sets the job name itself"]),
+        ("extra: --nodes=4", ["extra: --nodes", "number of nodes"]),
+        ("partitions: {gpu: 'gpu, cpu'}", ["partitions.gpu"]),
+        ("max_memory_gb: {gpus: 3}", ["max_memory_gb.gpus: unknown key"]),
     ],
 )
 def test_mistakes_name_file_and_key(tmp_path, text, expected):
@@ -51,6 +57,23 @@ def test_mistakes_name_file_and_key(tmp_path, text, expected):
         load_site(path)
     for part in [str(path), *expected]:
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize("extra", ["--exclude=node-p", "--nice=5 --mail-type=END"])
+def test_other_options_are_passed_on(tmp_path, extra):
+    assert load_site(write(tmp_path, f"extra: {extra}"))["extra"] == extra
+
+
+def test_one_number_is_the_memory_of_both_partitions(tmp_path):
+    found = load_site(write(tmp_path, "max_memory_gb: 60"))["max_memory_gb"]
+    assert found == {"gpu": 60, "cpu": 60}
+
+
+def test_a_file_that_is_not_utf_8_is_told(tmp_path):
+    path = tmp_path / "site.yaml"
+    path.write_bytes(b"account: caf\xe9")
+    with pytest.raises(UserError, match=r"site\.yaml: the site file is not UTF-8"):
+        load_site(path)
 
 
 def test_missing_file_names_the_variable(tmp_path, monkeypatch):
@@ -96,7 +119,7 @@ def test_time_limits_never_exceed_what_the_site_allows():
 
 
 def test_memory_grows_up_to_a_node():
-    memory = requests.memory(deep_merge(DEFAULTS, {"max_memory_gb": 30}), 12_000)
+    memory = requests.memory(deep_merge(DEFAULTS, {"max_memory_gb": {"gpu": 30}}), 12_000)
     assert [memory(attempt) for attempt in (1, 2, 3)] == [12_000, 24_000, 30_000]
 
 
