@@ -54,7 +54,7 @@ def test_controller_that_does_not_answer(pretended):
         ({"account": "lap"}, 'Did you mean "lab"? Known: lab, lab2.'),
         ({"qos": "fast"}, 'qos: unknown quality of service "fast". Known: long, normal.'),
         ({"max_hours": {"gpu": 48}}, "max_hours.gpu: 48 is longer than partition gpu allows: 24 h"),
-        ({"max_memory_gb": {"gpu": 600}}, "max_memory_gb.gpu: 600 is more than a node of partition"),
+        ({"max_memory_gb": {"gpu": 600}}, "max_memory_gb.gpu: 600 is more than a node of"),
         ({"gpu": {"type": "h100"}}, 'gpu.type: no node of partition gpu has "h100"'),
         ({"partitions": {"gpu": "cpu"}}, "partitions.gpu: no node of partition cpu has GPUs"),
         ({"constraint": "nvlnk"}, 'constraint: no node of partition gpu has "nvlnk". Did you mean'),
