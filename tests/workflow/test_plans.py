@@ -37,6 +37,7 @@ def test_demo_runs_every_stage(snakemake):
         "accumulate_gradients": 2,
         "make_table": 3,
         "make_figure": 15,  # two of each data set among them
+        "render_page": 1,
         "render_html": 1,
     }
     assert {name: counts.get(name) for name in expected} == expected

@@ -15,7 +15,8 @@ from robustvit.data.source_files import DOWNLOADS, HASHES
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
     *("analyses", "figures", "tables", "plan", "robustbench", "datasets_check"),
-    *("pretrain_model", "finetune_model", "draw_rule_graph", "render_html"),
+    *("pretrain_model", "finetune_model", "draw_rule_graph"),
+    *("render_html", "render_page", "report_now"),
 )
 LEAST_255 = {"linf": 0.25, "l2": 8.0}
 

@@ -52,6 +52,7 @@ def _row(config: Mapping, table: str, row: str | Mapping, columns: list[str]) ->
     return {
         "experiment": None if quoted else row,
         "label": entry["label"],
+        "dataset": None if quoted else entry["eval_dataset"],
         "published": {
             protocol: quoted_key(keys, table, config["tables"][table].get("prefer"))
             for protocol, keys in entry["published"].items()
@@ -156,6 +157,10 @@ def report_spec(config: Mapping) -> dict:
             | {"of_dataset": name not in config["report"]["figures"]}
             for name in inputs.report_figures(config)
         ],
+        "gallery": [
+            {key: figure_spec(config, name)[key] for key in ("name", "title", "caption")}
+            for name in config["report"].get("gallery", [])
+        ],
         "experiments": {name: _experiment(config, name) for name in experiments},
         "datasets": {name: _dataset(config, name) for name in datasets},
         "protocols": {name: config["protocols"][name] for name in shown},
@@ -163,6 +168,18 @@ def report_spec(config: Mapping) -> dict:
         "semantics": _semantics(config),
         "differences": report_differences(config, experiments),
         "jobs": report_jobs(config),
+        "cost": {"site": (config.get("plan") or {}).get("site")},
+    }
+
+
+def now_spec(config: Mapping) -> dict:
+    """The report's settings with those of its tables and figures, to make it of what is there."""
+    report = config["report"]
+    figures = [*inputs.report_figures(config), *report.get("gallery", [])]
+    return {
+        "report": report_spec(config),
+        "tables": [table_spec(config, name) for name in report["tables"]],
+        "figures": [figure_spec(config, name) for name in figures],
     }
 
 

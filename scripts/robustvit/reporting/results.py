@@ -79,6 +79,11 @@ class Results:
         """Path of a classification of perturbations, relative to the root."""
         return f"semantics/{semantics}/{generator}/{classifier}.json"
 
+    @staticmethod
+    def dataset_file(name: str) -> str:
+        """Path of a data set's manifest, relative to the root."""
+        return f"datasets/{name}/manifest.json"
+
     def evaluation(self, experiment: str, protocol: str) -> dict | None:
         """A gathered evaluation, or None if it was not run."""
         return read_optional_json(self.root / self.evaluation_file(experiment, protocol))
@@ -87,9 +92,13 @@ class Results:
         """A classification of perturbations, or None if it was not run."""
         return read_optional_json(self.root / self.semantics_file(semantics, generator, classifier))
 
+    def perturbations(self, semantics: str, generator: str) -> dict | None:
+        """The manifest of a generator's perturbations."""
+        return read_optional_json(self.root / "semantics" / semantics / generator / "manifest.json")
+
     def dataset(self, name: str) -> dict | None:
         """A data set's manifest."""
-        return read_optional_json(self.root / "datasets" / name / "manifest.json")
+        return read_optional_json(self.root / self.dataset_file(name))
 
     def training(self, experiment: str) -> dict | None:
         """What a finished training left: {"config": dict, "metrics": [one dict per epoch]}."""

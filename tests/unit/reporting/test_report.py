@@ -12,7 +12,7 @@ from robustvit.reporting.display import build_display
 from robustvit.reporting.display_tables import display_table
 from robustvit.reporting.figure import make_figure
 from robustvit.reporting.formatting import flatten, percent, sentence_list, setting, threat_text
-from robustvit.reporting.report import render_report
+from robustvit.reporting.report import font_folder, render_report, stage
 from robustvit.reporting.results import Results
 from robustvit.reporting.summary import build_summary
 from robustvit.reporting.table import build_table
@@ -74,7 +74,9 @@ def text(report):
         "Results",
         "Figures",
         "Safety checks",
-        "Time per stage",
+        "Time and cost",
+        "How the models were trained",
+        "Where each number comes from",
         "Provenance",
         "Settings of every experiment",
     ],
@@ -144,6 +146,95 @@ def test_pages_are_a4_and_all_text_is_on_them(report):
             if words.strip() and (x, y) != (0, 0):
                 assert 0 <= x <= 595 - 30, words
                 assert 0 <= y <= 842, words
+
+
+def pictures_of(report, template, folder):
+    """The pages as arrays of grey [height, width] in [0, 255], at 50 dots per inch."""
+    import numpy as np
+    import typst
+    from PIL import Image
+
+    display = build_display(
+        specs.report_spec(), json.loads((report[1] / "summary.json").read_text())
+    )
+    source = stage(folder, display, report[1], template)
+    typst.compile(
+        str(source), output=str(folder / "page-{p}.png"), root=str(folder), format="png", ppi=50,
+        font_paths=[str(font_folder())], ignore_system_fonts=True,
+    )  # fmt: skip
+    return [np.asarray(Image.open(path).convert("L")) for path in sorted(folder.glob("page-*.png"))]
+
+
+def test_nothing_is_printed_in_the_margins(report, template, tmp_path):
+    margin = (
+        int(2 / 2.54 * 50) - 2
+    )  # dots of 2 cm, less what a rule's edge or a letter may overhang
+    pages = pictures_of(report, template, tmp_path)
+    assert len(pages) == len(pages_of(report[0]))
+    for number, page in enumerate(pages, start=1):
+        assert page[:, margin:-margin].min() < 128, number  # it is printed on
+        assert page[:, :margin].min() == page[:, -margin:].min() == 255, number
+        assert page[:margin].min() == page[-10:].min() == 255, number
+
+
+def resources_of(page, kind):
+    """All resources of a kind, those of figures set into the page among them."""
+    found, todo = [], [page]
+    while todo:
+        own = todo.pop().get("/Resources") or {}
+        found += [value.get_object() for value in (own.get(kind) or {}).values()]
+        drawn = (value.get_object() for value in (own.get("/XObject") or {}).values())
+        todo += [value for value in drawn if value.get("/Subtype") == "/Form"]
+    return found
+
+
+def test_fonts_are_embedded(report):
+    reader = pytest.importorskip("pypdf").PdfReader(report[0])
+    names = set()
+    for page in reader.pages:
+        for font in resources_of(page, "/Font"):
+            if font["/Subtype"] == "/Type3":
+                continue  # its letters are drawn in the file itself
+            for part in font.get("/DescendantFonts", [font]):
+                descriptor = part.get_object()["/FontDescriptor"].get_object()
+                assert {"/FontFile", "/FontFile2", "/FontFile3"} & set(descriptor), font
+                names.add(descriptor["/FontName"].split("+")[-1])
+    assert any("STIX" in name for name in names)
+    assert all("STIX" in name or "DejaVuSansMono" in name for name in names), names
+
+
+def test_figures_are_vectors_but_for_photographs(report):
+    """As many figures as there should be; only pictures of images hold pixels."""
+    from pypdf import PdfReader
+
+    root = report[1]
+    for spec in specs.figure_specs():
+        page = PdfReader(root / "figures" / f"{spec['name']}.pdf").pages[0]
+        pixels = [x for x in resources_of(page, "/XObject") if x.get("/Subtype") == "/Image"]
+        assert bool(pixels) == (spec["kind"] in ("perturbations", "gradients")), spec["kind"]
+    pages = PdfReader(report[0]).pages
+    drawn = [x for page in pages for x in resources_of(page, "/XObject")]
+    assert sum("/Subtype" in x and x["/Subtype"] == "/Form" for x in drawn) >= len(
+        specs.figure_specs()
+    )
+
+
+def test_the_pdf_can_be_read_aloud(report):
+    """Tagged, with a language, a title, and words in place of every figure."""
+    reader = pytest.importorskip("pypdf").PdfReader(report[0])
+    root = reader.trailer["/Root"]
+    assert root["/MarkInfo"]["/Marked"] and root["/Lang"] == "en"
+    assert "demonstration" in reader.metadata.title
+    tags, todo = [], [root["/StructTreeRoot"]]
+    while todo:
+        node = todo.pop()
+        tags.append((node.get("/S"), node.get("/Alt")))
+        kids = node.get("/K", [])
+        kids = kids if isinstance(kids, list) else [kids]
+        todo += [k.get_object() for k in kids if hasattr(k.get_object(), "get")]
+    figures = [alt for tag, alt in tags if tag == "/Figure"]
+    assert len(figures) >= 5 and all(len(alt or "") > 30 for alt in figures)
+    assert {"/TH", "/TD", "/H1", "/H2"} <= {tag for tag, _ in tags}
 
 
 def test_same_summary_gives_the_same_bytes(report, template, tmp_path):
@@ -246,11 +337,14 @@ def test_says_which_share_of_the_images_was_synthetic(root, published):
 
 
 def test_verdicts_are_printed_where_the_comparison_is_direct(root, published):
-    spec = specs.table_spec() | {"comparison": "direct"}
-    write_json(root / "tables/demo_recipes.json", build_table(spec, Results(root), published))
-    spec = specs.report_spec()
-    display = build_display(spec, build_summary(spec, Results(root), published))
-    assert display["tables"][0]["rows"][0]["cells"][2]["verdict"] == "+2.0: agrees"
+    path = root / "eval/demo_light/autoattack.json"
+    write_json(path, json.loads(path.read_text()) | {"stand_in": False})
+    display = display_of(root, published, specs.table_spec() | {"comparison": "direct"})
+    cell = display["tables"][0]["rows"][0]["cells"][2]
+    assert (cell["difference"], cell["verdict"]) == ("+2.0", "agrees")
+    (results,) = [section for section in display["document"] if section["name"] == "results"]
+    assert "2 agree, 1 differ" in results["blocks"][0]["text"]
+    assert results["blocks"][1]["lead"] == "How verdicts are given."
 
 
 def test_wide_tables_are_set_across_the_page(root, published, template, tmp_path):

@@ -10,6 +10,7 @@ from __future__ import annotations
 from robustvit.reporting.cells import find_entry, make_cell
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results, proportion
+from robustvit.reporting.verdicts import why_not_comparable
 
 METRIC_LABELS = {"top1": "top-1", "top5": "top-5"}
 
@@ -61,11 +62,13 @@ def _cell(row: dict, column: dict, spec: dict, results: Results, published: Publ
         entry = None
     file = results.semantics_file(spec["semantics"], generator, classifier)
     record = results.semantics(spec["semantics"], generator, classifier) or {}
+    comparison = spec.get("comparison", "direction")
     cell = make_cell(
         proportion(record, metric, file),
         entry,
         file=file,
-        comparison=spec.get("comparison", "direction"),
+        comparison=comparison,
+        reasons=why_not_comparable(entry, record, comparison=comparison),
         chance=record.get(f"chance_{metric}"),
     )
     return cell | {

@@ -1,0 +1,147 @@
+"""Where numbers come from, what is missing, and the appendix of settings."""
+
+import pytest
+import synthetic_specs as specs
+
+from robustvit.reporting.display_missing import display_missing
+from robustvit.reporting.display_origins import display_origins
+from robustvit.reporting.display_recipes import display_recipes
+from robustvit.reporting.display_settings import display_settings
+from robustvit.reporting.origins import collect_origins
+from robustvit.reporting.results import Results
+from robustvit.reporting.table import build_table
+
+
+@pytest.fixture
+def tables(results, published):
+    both = (specs.table_spec(), specs.semantics_table_spec())
+    return {spec["name"]: build_table(spec, results, published) for spec in both}
+
+
+def test_every_measured_number_has_an_origin(results, tables):
+    spec = specs.report_spec() | {"jobs": {"evaluate_model": {"demo_light-autoattack": 4}}}
+    found = collect_origins(spec, results, tables)
+    assert [origin["number"] for origin in found] == list(range(1, len(found) + 1))
+    files = {origin["file"] for origin in found}
+    cells = [c for t in tables.values() for row in t["rows"] for c in row["cells"]]
+    assert {c["file"] for c in cells if c["measured"]} <= files
+    assert found[0]["file"] == tables["demo_recipes"]["rows"][0]["cells"][0]["file"]
+    (attacked,) = [o for o in found if o["file"] == "eval/demo_light/autoattack.json"]
+    assert attacked["commit"].startswith("0123456789abcdef")
+    assert attacked["weights"]["name"] == "demo_light"
+    row = next(
+        r for r in display_origins(spec, {"origins": found}) if r["file"] == attacked["file"]
+    )
+    assert row["jobs"] == [
+        "evaluate_model/demo_light-autoattack (4 shards)",
+        "gather_evaluation/demo_light-autoattack",
+    ]
+    assert row["weights"] == "train/demo_light by 0123456789ab"
+    assert row["what"] == "AutoAttack"
+
+
+def test_perturbations_have_two_jobs(results, tables):
+    found = collect_origins(specs.report_spec(), results, tables)
+    (origin,) = [o for o in found if o["file"].startswith("semantics/demo/demo_standard")]
+    assert [job["rule"] for job in origin["jobs"]] == [
+        "make_perturbations",
+        "classify_perturbations",
+    ]
+    assert origin["weights"]["name"] == "demo_standard"
+
+
+def test_nothing_was_run(tmp_path):
+    assert collect_origins(specs.report_spec(), Results(tmp_path), {}) == []
+
+
+def test_missing_files_by_kind_few_named():
+    missing = [{"what": "x", "file": f"eval/{i}/clean.json"} for i in range(40)]
+    missing += [{"what": "y", "file": "train/a/metrics.csv"}] * 2
+    found = display_missing(missing)
+    assert [group["title"] for group in found["groups"]] == ["trainings (1)", "evaluations (40)"]
+    assert (len(found["groups"][1]["files"]), found["groups"][1]["more"]) == (12, 28)
+    assert len(found["groups"][1]["all"]) == 40 and found["number"] == 42
+
+
+def test_settings_that_are_shared_stand_once():
+    spec = specs.report_spec()
+    for name in ("demo_light", "demo_canonical"):
+        spec["experiments"][name] |= {"recipe_name": "light"}
+    found = display_settings(spec)
+    shared, first, second = found[:3]
+    assert shared["label"] == "Shared by the 2 experiments of recipe light"
+    assert (first["name"], second["name"]) == ("demo_light", "demo_canonical")
+    assert ["recipe.optimizer.lr", "0.001"] in shared["pairs"]
+    keys = {key for key, _ in shared["pairs"]}
+    assert not keys & {key for key, _ in first["pairs"]}
+    whole = dict(shared["pairs"]) | dict(second["pairs"])
+    assert whole["weights.experiment"] == "demo_canonical" and whole["recipe.batch_size"] == "256"
+
+
+def full_recipe():
+    return {
+        "batch_size": 512,
+        "epochs": 100,
+        "cooldown_epochs": 10,
+        "label_smoothing": 0.1,
+        "drop_path": 0.05,
+        "precision": "float32",
+        "optimizer": {"name": "adamw", "lr": 5e-4, "weight_decay": 0.5, "betas": [0.9, 0.999]},
+        "schedule": {
+            "name": "cosine",
+            "warmup_epochs": 10,
+            "warmup_lr": 1e-6,
+            "min_lr": 1e-5,
+            "per": "epoch",
+        },
+        "augmentation": {
+            "crop": "random_resized",
+            "scale": [0.08, 1.0],
+            "hflip": 0.5,
+            "color_jitter": 0.4,
+            "views": 1,
+        },
+        "loss": {"name": "adversarial", "beta": 6.0},
+        "attack": {
+            "name": "pgd",
+            "steps": 1,
+            "step_factor": 1.5,
+            "random_start": True,
+            "mode": "eval",
+            "epsilon_schedule": "linear",
+            "epsilon_warmup_epochs": 10,
+        },
+    }
+
+
+def test_methods_follow_the_recipe():
+    entry = {"label": "Light", "recipe_name": "light", "recipe": full_recipe()}
+    (found,) = display_recipes({"experiments": {"one": entry}})
+    assert found["used"] == "“Light”"
+    for words in (
+        "100 epochs and 10 more at the lowest rate in batches of 512.",
+        "AdamW with learning rate 0.0005 and weight decay 0.5, β = (0.9, 0.999).",
+        "A cosine schedule per epoch down to 1e-05, after 10 epochs of warm-up from 1e-06.",
+        "random resized crops of 0.08, 1 of the area, horizontal flips with probability 0.5 and "
+        "colour jitter 0.4; no RandAugment, MixUp, CutMix or random erasing.",
+        "The loss of attacked images, with label smoothing 0.1.",
+        "Attacked by 1 step of size 1.5·ε from a random start, the model in eval mode; ε grows "
+        "over 10 epochs (linear).",
+        "Stochastic depth 0.05 and arithmetic in float32.",
+    ):
+        assert words in found["text"], words
+
+
+def test_methods_name_what_differs_within_a_recipe():
+    other = full_recipe() | {"optimizer": full_recipe()["optimizer"] | {"weight_decay": 0.05}}
+    common = {"recipe_name": "light"}
+    entries = {
+        "one": common | {"label": "A", "recipe": full_recipe()},
+        "two": common | {"label": "B", "recipe": other},
+    }
+    (found,) = display_recipes({"experiments": entries})
+    assert found["used"] == "“A” and “B”"
+    assert "these settings differ among them: optimizer.weight_decay (0.5, 0.05)." in found["text"]
+    standard = full_recipe() | {"loss": {"name": "clean"}}
+    (found,) = display_recipes({"experiments": {"x": {"label": "X", "recipe": standard}}})
+    assert "Attacked" not in found["text"] and "The loss of unchanged images" in found["text"]
