@@ -33,8 +33,8 @@ def _row(line: dict) -> dict:
         "hours": hours(line["hours"]),
         "amount": line["hours"],
         "basis": line["basis"],
-        "kwh": "in the line above" if hosted else estimate(line["kwh"]),
-        "kg_co2": "" if hosted else estimate(line["kg_co2"]),
+        "kwh": "in the line above" if hosted else estimate(line["kwh"], "kWh", "Wh"),
+        "kg_co2": "" if hosted else estimate(line["kg_co2"], "kg", "g"),
         "money": "" if hosted else estimate(line["money"]),
     }
 
@@ -44,9 +44,9 @@ def _sentences(found: dict) -> Iterator[str]:
         yield "No job of this run has told its time yet, so there is nothing to estimate from."
     else:
         yield (
-            f"Estimated from measured hours: {estimate(found['kwh'])} kWh, "
-            f"{estimate(found['kg_co2'])} kg of CO₂ equivalents and "
-            f"{estimate(found['money'])} {found['currency']}."
+            f"Estimated from measured hours: {estimate(found['kwh'], 'kWh', 'Wh')} of energy, "
+            f"{estimate(found['kg_co2'], 'kg', 'g')} of CO2 equivalents and a price of "
+            f"{estimate(found['money'], found['currency'])}."
         )
         yield _assumptions(found["assumptions"])
     if found["unknown"]:
@@ -61,7 +61,7 @@ def _assumptions(used: dict) -> str:
     overhead, grams = used["power_overhead"], used["grams_co2_per_kwh"]
     return (
         "The hours are measured; nothing measured the power. Watts of each device, "
-        f"{span(overhead)} times that for the building, {span(grams)} g of CO₂ for each kWh, and "
+        f"{span(overhead)} times that for the building, {span(grams)} g of CO2 for each kWh, and "
         f"prices are assumptions ({ORIGIN}), from which the bounds come. Attempts that failed or "
         "were thrown away, and making the machines, are not in it."
     )
@@ -72,11 +72,18 @@ def hours(value: float) -> str:
     return f"{significant(value)} h"
 
 
-def estimate(values: dict) -> str:
-    """Write a range as its expected value with its bounds: "1.2 (0.5–3.1)"."""
-    if values["high"] == 0:
-        return "0"
-    return f"{significant(values['expected'])} ({span(values)})"
+def estimate(values: dict, unit: str = "", smaller: str = "") -> str:
+    """Write a range as its expected value with its bounds: "1.2 kWh (0.5–3.1)".
+
+    Args:
+        values: {"low", "expected", "high"}.
+        unit: what it is in; nothing where the heading says so.
+        smaller: a thousandth of the unit, for what is less than a tenth.
+    """
+    if smaller and values["expected"] < 0.1:
+        values, unit = {key: 1000 * value for key, value in values.items()}, smaller
+    number = " ".join(filter(None, (significant(values["expected"]), unit)))
+    return number if values["high"] == 0 else f"{number} ({span(values)})"
 
 
 def span(values: dict) -> str:

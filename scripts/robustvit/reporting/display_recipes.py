@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from robustvit.reporting.abstract import label_of
+from robustvit.reporting.display_settings import changes
 from robustvit.reporting.formatting import count, flatten, sentence_list, setting
 
 OPTIMIZERS = {"adamw": "AdamW", "sgd": "SGD"}
 LEFT_OUT = ("evaluate_every", "evaluate_examples", "compile", "channels_last")  # change no result
 NAMED = 6  # experiments that a paragraph names; more are counted
+ALIKE = 8  # settings in which a recipe may differ from an earlier one and be told by them alone
 
 
 def display_recipes(spec: dict) -> list[dict]:
     """One paragraph per recipe: what its experiments share, and in what they differ.
+
+    A recipe that is much like an earlier one is told by its differences from that one.
 
     Returns:
         [{"name", "used": who was trained by it, "text": sentences}], in the order of first use.
@@ -22,10 +26,35 @@ def display_recipes(spec: dict) -> list[dict]:
     for name, entry in (spec.get("experiments") or {}).items():
         if isinstance(entry.get("recipe"), dict):
             groups.setdefault(entry.get("recipe_name") or name, {})[name] = entry["recipe"]
-    return [
-        {"name": recipe, "used": _used(spec, own), "text": " ".join(_sentences(own))}
-        for recipe, own in groups.items()
+    told: dict[str, dict[str, str]] = {}
+    blocks = []
+    for recipe, own in groups.items():
+        flat = dict(flatten(next(iter(own.values()))))
+        text = _as_earlier(flat, told)
+        if text is None:
+            told[recipe] = flat
+            text = " ".join(_sentences(next(iter(own.values()))))
+        text = " ".join(filter(None, (text, _variation(own))))
+        blocks.append({"name": recipe, "used": _used(spec, own), "text": text})
+    return blocks
+
+
+def _as_earlier(settings: dict[str, str], told: dict[str, dict[str, str]]) -> str | None:
+    """Name the differences from the most similar recipe that was told in full, if they are few."""
+    found = {
+        name: {k: v for k, v in changes(settings, other).items() if k not in LEFT_OUT}
+        for name, other in told.items()
+    }
+    name = min(found, key=lambda n: len(found[n]), default=None)
+    if name is None or len(found[name]) > ALIKE:
+        return None
+    if not found[name]:
+        return f"As {name}."
+    parts = [
+        f"{key} is {value} (not {told[name].get(key, 'none')})"
+        for key, value in found[name].items()
     ]
+    return f"As {name}, but {sentence_list(parts)}."
 
 
 def _used(spec: dict, recipes: Mapping) -> str:
@@ -33,15 +62,18 @@ def _used(spec: dict, recipes: Mapping) -> str:
     return sentence_list(labels) if len(labels) <= NAMED else f"{len(labels)} models"
 
 
-def _sentences(recipes: Mapping[str, dict]) -> Iterator[str]:
-    """Describe the first experiment's recipe, and name what is not the same in all."""
-    varied = _varied(recipes)
-    recipe = next(iter(recipes.values()))
+def _sentences(recipe: dict) -> Iterator[str]:
     yield from filter(None, (_length(recipe), _optimizer(recipe), _schedule(recipe)))
     yield from filter(None, (_augmentation(recipe), _loss(recipe), _attack(recipe), _rest(recipe)))
-    if varied:
-        texts = [f"{key} ({', '.join(values)})" for key, values in varied.items()]
-        yield f"So the first of them; these settings differ among them: {sentence_list(texts)}."
+
+
+def _variation(recipes: Mapping[str, dict]) -> str | None:
+    """What the experiments of a recipe do not share, if anything."""
+    varied = _varied(recipes)
+    if not varied:
+        return None
+    texts = [f"{key} ({', '.join(values)})" for key, values in varied.items()]
+    return f"So the first of them; these settings differ among them: {sentence_list(texts)}."
 
 
 def _varied(recipes: Mapping[str, dict]) -> dict[str, list[str]]:

@@ -1,45 +1,42 @@
-"""All settings of every experiment; what the experiments of a recipe share stands once."""
+"""All settings of every experiment: in full for a few, what differs from these for the others."""
 
 from __future__ import annotations
 
 from robustvit.reporting.formatting import flatten
 
+FEWER = 0.5  # an experiment shows its differences if they are less than this share of its settings
+
 
 def display_settings(spec: dict) -> list[dict]:
-    """Settings for the appendix.
+    """Settings for the appendix, in the order of the experiments.
 
     Returns:
-        [{"label", "name", "of": "recipe" or "experiment", "pairs": [[key, value]]}]: each recipe is
-        followed by its experiments, which show what is not the same in all of them.
+        [{"label", "name", "like": name of the experiment it is compared with or None, "pairs":
+        [[key, value]]}].
     """
-    groups: dict[str, dict[str, dict[str, str]]] = {}
+    full: dict[str, dict[str, str]] = {}
+    blocks = []
     for name, entry in (spec.get("experiments") or {}).items():
         if isinstance(entry, dict):
             pairs = dict(flatten({k: v for k, v in entry.items() if k != "label"}))
-            groups.setdefault(str(entry.get("recipe_name") or ""), {})[name] = pairs
-    return [block for recipe, own in groups.items() for block in _group(spec, recipe, own)]
+            like = nearest_settings(pairs, full)
+            if like is None:
+                full[name] = pairs
+            shown = pairs if like is None else changes(pairs, full[like])
+            listed = [[key, value] for key, value in shown.items()]
+            label = entry.get("label") or name
+            blocks.append({"label": label, "name": name, "like": like, "pairs": listed})
+    return blocks
 
 
-def _group(spec: dict, recipe: str, own: dict[str, dict[str, str]]) -> list[dict]:
-    shared = _shared(list(own.values())) if recipe and len(own) > 1 else {}
-    experiments = spec["experiments"]
-    blocks = [
-        {
-            "label": experiments[name].get("label") or name,
-            "name": name,
-            "of": "experiment",
-            "pairs": [[key, value] for key, value in pairs.items() if key not in shared],
-        }
-        for name, pairs in own.items()
-    ]
-    if not shared:
-        return blocks
-    label = f"Shared by the {len(own)} experiments of recipe {recipe}"
-    pairs = [[key, value] for key, value in shared.items()]
-    return [{"label": label, "name": recipe, "of": "recipe", "pairs": pairs}, *blocks]
+def nearest_settings(pairs: dict[str, str], full: dict[str, dict[str, str]]) -> str | None:
+    """The name in `full` whose settings differ the least; None if they differ by half or more."""
+    distances = {name: len(changes(pairs, other)) for name, other in full.items()}
+    best = min(distances, key=distances.get, default=None)
+    return best if best and distances[best] < FEWER * len(pairs) else None
 
 
-def _shared(settings: list[dict[str, str]]) -> dict[str, str]:
-    """Pairs that are the same in all."""
-    first, *others = settings
-    return {k: v for k, v in first.items() if all(o.get(k) == v for o in others)}
+def changes(pairs: dict[str, str], other: dict[str, str]) -> dict[str, str]:
+    """What is not as in `other`; a key that only `other` has is "none"."""
+    gone = {key: "none" for key in other if key not in pairs and other[key] != "none"}
+    return {k: v for k, v in pairs.items() if v != other.get(k, "none")} | gone

@@ -7,6 +7,12 @@ from collections.abc import Iterator
 from robustvit.reporting.formatting import count, sentence_list
 from robustvit.reporting.verdicts import AGREES, DIFFERS, NOT_COMPARABLE, NOT_RUN, RULE
 
+VERBS = {
+    AGREES: "agree",
+    DIFFERS: "differ",
+    NOT_COMPARABLE: "are not comparable",
+    NOT_RUN: "were not run",
+}
 NAMED = 4  # rows that a note names; more are counted
 
 
@@ -17,12 +23,11 @@ def display_verdicts(summary: dict) -> dict:
     total = sum(found.values())
     if not total:
         return {"rule": [], "counts": None}
-    parts = [f"{count(found[AGREES])} agree", f"{count(found[DIFFERS])} differ"]
-    parts.append(f"{count(found[NOT_COMPARABLE])} are not comparable")
-    parts.append(f"{count(found[NOT_RUN])} were not run")
+    parts = [f"{count(found[name])} {verb}" for name, verb in VERBS.items() if found.get(name)]
     chance = f" Of {count(compared)} verdicts, {0.05 * compared:.1f} “differs” would be chance."
     text = f"{count(total)} numbers of this report have a published one: {sentence_list(parts)}."
-    return {"rule": list(RULE), "counts": text + chance * (compared >= 10)}
+    rule = RULE if compared else RULE[-1:]
+    return {"rule": list(rule), "counts": text + chance * (compared >= 10)}
 
 
 def verdict_notes(table: dict) -> Iterator[str]:

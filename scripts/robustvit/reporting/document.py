@@ -36,7 +36,7 @@ def build_document(words: dict) -> list[dict]:
     """
     parts = (
         *(_experiments, _datasets, _protocol, _results, _analyses, _figures),
-        *(_checks, _cost, _provenance, _gallery, _settings, _origins, _differences),
+        *(_checks, _cost, _provenance, _gallery, _pictures, _settings, _origins, _differences),
     )
     return [found for part in parts for found in part(words)]
 
@@ -64,8 +64,9 @@ def _datasets(words: dict) -> Iterator[dict]:
     blocks = [text("No data set belongs to this report.")]
     if words["datasets"]:
         blocks = [tables.datasets_table(words["datasets"])]
-    figures = [figure for figure in words["figures"] if figure["of_dataset"]]
-    yield section("data-sets", "Data sets", [*blocks, *figures])
+    pictured = any(figure["of_dataset"] for figure in words["figures"])
+    blocks += [text("The appendix shows images of each and counts its classes.")] * pictured
+    yield section("data-sets", "Data sets", blocks)
 
 
 def _protocol(words: dict) -> Iterator[dict]:
@@ -102,6 +103,12 @@ def _figures(words: dict) -> Iterator[dict]:
     figures = [f for f in words["figures"] if not f["of_dataset"] and not f["gallery"]]
     if figures:
         yield section("figures", "Figures", figures)
+
+
+def _pictures(words: dict) -> Iterator[dict]:
+    figures = [figure for figure in words["figures"] if figure["of_dataset"]]
+    if figures:
+        yield section("pictures", "Pictures of the data sets", figures, appendix=True)
 
 
 def _gallery(words: dict) -> Iterator[dict]:

@@ -122,8 +122,8 @@ def cost_table(cost: dict) -> dict:
         ("Device", "left", "1.6fr"),
         ("Hours", "right", "auto"),
         ("Measured as", "left", "1.4fr"),
-        ("kWh", "right", "auto"),
-        ("kg CO₂e", "right", "auto"),
+        ("Energy", "right", "auto"),
+        ("CO2e", "right", "auto"),
         (f"Price in {cost['currency']}", "right", "auto"),
     ]
     cells = [
@@ -135,8 +135,8 @@ def cost_table(cost: dict) -> dict:
         for row in cost["rows"]
     ]
     caption = (
-        "Cost of this run by device: hours are measured, energy, CO₂ and money are estimates with "
-        "their bounds in brackets."
+        "Cost of this run by device: hours are measured; energy, CO2 equivalents and price are "
+        "estimates with their bounds in brackets."
     )
     return table("cost", caption, columns, cells)
 
@@ -145,10 +145,10 @@ def origins_table(rows: list[dict]) -> dict:
     """Which file, jobs, commit and weights each number comes from."""
     columns = [
         ("No.", "right", "auto"),
-        ("Result", "left", "1.3fr"),
-        ("File and jobs", "left", "2.3fr"),
-        ("Commit, time, device", "left", "1.1fr"),
-        ("Weights", "left", "1.2fr"),
+        ("Result", "left", "1.2fr"),
+        ("File and jobs", "left", "2.2fr"),
+        ("Commit, time, device", "left", "1.35fr"),
+        ("Weights", "left", "1.25fr"),
     ]
     caption = (
         "Where each number comes from: the file below the run’s folder, the jobs that made it (the "
@@ -164,7 +164,7 @@ def _origin(row: dict) -> list[dict]:
         cell(str(number), sort=number, anchor=f"result-{number}"),
         cell(row["label"], small=[row["what"]]),
         cell(row["file"], small=row["jobs"], code=True),
-        cell(row["commit"], small=[row["created"], row["device"]], code=True),
+        cell(row["commit"], small=[f"{row['created']}, {row['device']}"], code=True),
         cell(row["weights"], code=True),
     ]
 

@@ -76,5 +76,5 @@ def _draw(spec: dict, folder: Path) -> None:
     """Draw a figure if all that it reads is there; else the report says that it is missing."""
     try:
         make_figure(spec, folder, folder / "figures" / spec["name"])
-    except UserError as error:
+    except (UserError, OSError) as error:  # a running job may be replacing what it reads
         print(f"not drawn: {error}")

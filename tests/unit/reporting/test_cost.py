@@ -55,7 +55,7 @@ def test_accelerators_cost_what_the_jobs_report_and_their_hosts(root, facts):
     assert card["money"]["expected"] == pytest.approx(7.5)
     assert cores["hosted"] and cores["kwh"]["high"] == 0  # in the hosts' watts already
     rows = display_cost({"cost": found})["rows"]
-    assert [row["kwh"] for row in rows] == ["1.9 (1.2–2.5)", "in the line above"]
+    assert [row["kwh"] for row in rows] == ["1.9 kWh (1.2–2.5)", "in the line above"]
 
 
 def test_a_device_without_known_power_is_named_and_in_no_sum(root, facts):
@@ -69,8 +69,8 @@ def test_a_device_without_known_power_is_named_and_in_no_sum(root, facts):
 def test_says_what_is_measured_and_what_is_assumed(root, facts):
     found = display_cost({"cost": collect_cost(root, JOBS, [], facts)})
     assert "The hours are measured; nothing measured the power." in " ".join(found["sentences"])
-    assert "100–800 g of CO₂" in " ".join(found["sentences"])
-    assert found["rows"][0]["kwh"] == "0.030 (0.010–0.080)"
+    assert "100–800 g of CO2" in " ".join(found["sentences"])
+    assert found["rows"][0]["kwh"] == "30 Wh (10–80)"
 
 
 def test_nothing_was_run(tmp_path, facts):

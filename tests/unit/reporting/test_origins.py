@@ -7,6 +7,7 @@ from robustvit.reporting.display_missing import display_missing
 from robustvit.reporting.display_origins import display_origins
 from robustvit.reporting.display_recipes import display_recipes
 from robustvit.reporting.display_settings import display_settings
+from robustvit.reporting.formatting import flatten
 from robustvit.reporting.origins import collect_origins
 from robustvit.reporting.results import Results
 from robustvit.reporting.table import build_table
@@ -63,19 +64,31 @@ def test_missing_files_by_kind_few_named():
     assert len(found["groups"][1]["all"]) == 40 and found["number"] == 42
 
 
-def test_settings_that_are_shared_stand_once():
+def test_settings_are_told_by_differences():
+    found = display_settings(specs.report_spec())
+    first, second, *_, last = found
+    assert [block["name"] for block in found] == list(specs.report_spec()["experiments"])
+    assert first["like"] is None and ["recipe.optimizer.lr", "0.001"] in first["pairs"]
+    assert (second["like"], last["like"]) == ("demo_light", "demo_light")
+    assert second["pairs"] == [
+        ["recipe_name", "canonical"],
+        ["weights.experiment", "demo_canonical"],
+    ]
+    assert ["threat.epsilon_255", "8"] in last["pairs"]
+    assert ["init.experiment", "demo_light"] in last["pairs"]
+
+
+def test_settings_can_be_put_together_again():
     spec = specs.report_spec()
-    for name in ("demo_light", "demo_canonical"):
-        spec["experiments"][name] |= {"recipe_name": "light"}
-    found = display_settings(spec)
-    shared, first, second = found[:3]
-    assert shared["label"] == "Shared by the 2 experiments of recipe light"
-    assert (first["name"], second["name"]) == ("demo_light", "demo_canonical")
-    assert ["recipe.optimizer.lr", "0.001"] in shared["pairs"]
-    keys = {key for key, _ in shared["pairs"]}
-    assert not keys & {key for key, _ in first["pairs"]}
-    whole = dict(shared["pairs"]) | dict(second["pairs"])
-    assert whole["weights.experiment"] == "demo_canonical" and whole["recipe.batch_size"] == "256"
+    spec["experiments"]["imported"] = {"label": "Imported", "weights": {"checkpoint": "x"}}
+    full = {b["name"]: dict(b["pairs"]) for b in display_settings(spec)}
+    for block in display_settings(spec):
+        entry = {k: v for k, v in spec["experiments"][block["name"]].items() if k != "label"}
+        whole = full[block["like"]] | full[block["name"]] if block["like"] else full[block["name"]]
+        wanted = dict(flatten(entry))
+        assert {k: v for k, v in whole.items() if v != "none"} == {
+            k: v for k, v in wanted.items() if v != "none"
+        }
 
 
 def full_recipe():
@@ -145,3 +158,15 @@ def test_methods_name_what_differs_within_a_recipe():
     standard = full_recipe() | {"loss": {"name": "clean"}}
     (found,) = display_recipes({"experiments": {"x": {"label": "X", "recipe": standard}}})
     assert "Attacked" not in found["text"] and "The loss of unchanged images" in found["text"]
+
+
+def test_methods_refer_to_an_earlier_recipe_that_is_much_alike():
+    other = full_recipe() | {"optimizer": full_recipe()["optimizer"] | {"weight_decay": 0.05}}
+    entries = {
+        "one": {"label": "A", "recipe_name": "light", "recipe": full_recipe()},
+        "two": {"label": "B", "recipe_name": "heavy", "recipe": other},
+        "three": {"label": "C", "recipe_name": "same", "recipe": full_recipe()},
+    }
+    texts = [found["text"] for found in display_recipes({"experiments": entries})]
+    assert texts[1] == "As light, but optimizer.weight_decay is 0.05 (not 0.5)."
+    assert texts[2] == "As light."

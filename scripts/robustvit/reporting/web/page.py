@@ -156,12 +156,13 @@ def _entry(block: dict) -> str:
 
 def _settings(block: dict) -> str:
     """Settings that open on demand: a long list that few read from end to end."""
-    title = element("summary", words(block["label"]), " ", code(block["name"]))
+    like = f" as {code(block['like'])}, but" if block["like"] else ""
+    title = element("summary", words(block["label"]), " ", code(block["name"]), like)
     pairs = "".join(
         element("div", element("dt", code(key)), element("dd", words(value)))
         for key, value in block["pairs"]
     )
-    return element("details", title, element("dl", pairs) if pairs else element("p", "As above."))
+    return element("details", title, element("dl", pairs))
 
 
 def _figure(block: dict, root: Path, number: int) -> str:
