@@ -1,8 +1,8 @@
 """The parts that a report is made of, as plain JSON: what the PDF and the HTML page both show.
 
 A block is a dict with a "type": `text`, `list`, `note`, `entry`, `table`, `results`, `figure`,
-`settings`. The Typst template and `robustvit.reporting.html` know how to set each; neither adds a
-word of its own, so that both say the same.
+`settings` or `missing`. The Typst template and `robustvit.reporting.web` know how to set each;
+neither has results of its own to tell, so that both say the same.
 """
 
 from __future__ import annotations

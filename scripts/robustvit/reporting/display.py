@@ -47,6 +47,7 @@ def build_display(spec: dict, summary: dict) -> dict:
     words = {
         "title": summary["title"],
         "name": summary["name"],
+        "made": _made(summary),
         "commit": _short(summary["provenance"]["commits"]),
         "abstract": summary["abstract"],
         "notes": summary["notes"],
@@ -77,6 +78,18 @@ def _short(commits: list[str]) -> str:
         return "unknown"
     first = commits[0][:12] + "+changes" * ("+" in commits[0])
     return first + (f" and {len(commits) - 1} more" if commits[1:] else "")
+
+
+def _made(summary: dict) -> str:
+    """A line under the title: the run, what was measured and when the last of it was made."""
+    origins = summary.get("origins") or []
+    dates = sorted(origin["created"][:10] for origin in origins if origin["created"])
+    text = f"Run “{summary['name']}”"
+    if not dates:
+        return f"{text}; nothing was measured yet"
+    results = f"{count(len(origins))} result{'s' * (len(origins) != 1)}"
+    days = dates[-1] if dates[0] == dates[-1] else f"{dates[0]} to {dates[-1]}"
+    return f"{text}; {results}, measured {days}"
 
 
 def _figures(spec: dict, summary: dict) -> list[dict]:

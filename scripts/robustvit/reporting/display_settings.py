@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from robustvit.reporting.formatting import flatten
 
-FEWER = 0.5  # an experiment shows its differences if they are less than this share of its settings
+FEWER = 0.2  # an experiment shows its differences if they are less than this share of its settings
 
 
 def display_settings(spec: dict) -> list[dict]:
@@ -18,7 +18,7 @@ def display_settings(spec: dict) -> list[dict]:
     blocks = []
     for name, entry in (spec.get("experiments") or {}).items():
         if isinstance(entry, dict):
-            pairs = dict(flatten({k: v for k, v in entry.items() if k != "label"}))
+            pairs = _pairs(name, entry)
             like = nearest_settings(pairs, full)
             if like is None:
                 full[name] = pairs
@@ -29,8 +29,14 @@ def display_settings(spec: dict) -> list[dict]:
     return blocks
 
 
+def _pairs(name: str, entry: dict) -> dict[str, str]:
+    """Every setting but the label, and that an experiment evaluates its own weights."""
+    pairs = flatten({k: v for k, v in entry.items() if k != "label"})
+    return {key: value for key, value in pairs if (key, value) != ("weights.experiment", name)}
+
+
 def nearest_settings(pairs: dict[str, str], full: dict[str, dict[str, str]]) -> str | None:
-    """The name in `full` whose settings differ the least; None if they differ by half or more."""
+    """The name in `full` whose settings differ the least; None if all differ much."""
     distances = {name: len(changes(pairs, other)) for name, other in full.items()}
     best = min(distances, key=distances.get, default=None)
     return best if best and distances[best] < FEWER * len(pairs) else None

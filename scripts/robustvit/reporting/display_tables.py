@@ -97,7 +97,7 @@ def _row(row: dict, mark: str, numbers: dict[str, int]) -> dict:
     chance = _row_chance(row)
     return {
         "label": row["label"],
-        "published_label": row["published_label"] if _quotes(row) else None,
+        "published_label": (row["published_label"] or None) if _quotes(row) else None,
         "stand_in": row["stand_in"],
         "chance": percent(chance) if chance else "–",
         "cells": [_cell(cell, mark, numbers) for cell in row["cells"]],

@@ -36,7 +36,8 @@ def build_document(words: dict) -> list[dict]:
     """
     parts = (
         *(_experiments, _datasets, _protocol, _results, _analyses, _figures),
-        *(_checks, _cost, _provenance, _gallery, _pictures, _settings, _origins, _differences),
+        *(_checks, _cost, _provenance, _missing, _gallery, _pictures, _settings, _origins),
+        _differences,
     )
     return [found for part in parts for found in part(words)]
 
@@ -64,7 +65,7 @@ def _datasets(words: dict) -> Iterator[dict]:
     blocks = [text("No data set belongs to this report.")]
     if words["datasets"]:
         blocks = [tables.datasets_table(words["datasets"])]
-    pictured = any(figure["of_dataset"] for figure in words["figures"])
+    pictured = any(figure["of_dataset"] and figure["made"] for figure in words["figures"])
     blocks += [text("The appendix shows images of each and counts its classes.")] * pictured
     yield section("data-sets", "Data sets", blocks)
 
@@ -105,8 +106,16 @@ def _figures(words: dict) -> Iterator[dict]:
         yield section("figures", "Figures", figures)
 
 
+def _missing(words: dict) -> Iterator[dict]:
+    """The files that are missing, if they are too many for the head of the report."""
+    if words["missing"]["number"] and not words["missing"]["few"]:
+        blocks = [{"type": "missing", **group} for group in words["missing"]["groups"]]
+        yield section("missing", "What is missing", blocks, appendix=True)
+
+
 def _pictures(words: dict) -> Iterator[dict]:
-    figures = [figure for figure in words["figures"] if figure["of_dataset"]]
+    """Pictures that were made; the others are among what is missing."""
+    figures = [figure for figure in words["figures"] if figure["of_dataset"] and figure["made"]]
     if figures:
         yield section("pictures", "Pictures of the data sets", figures, appendix=True)
 

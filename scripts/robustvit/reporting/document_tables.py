@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from robustvit.reporting.blocks import cell, table
+from robustvit.reporting.selection import CHOSEN
 
 STAND_IN, INCOMPLETE, WEAKENED = "stand-in", "incomplete", "weakened"
 TONES = {"failed": "bad", "passed": "good"}
@@ -11,15 +12,17 @@ TONES = {"failed": "bad", "passed": "good"}
 def experiments_table(rows: list[dict]) -> dict:
     """What each model was trained on, against which perturbations, and how."""
     columns = [
-        ("Experiment", "left", "1.5fr"),
-        ("Model", "left", "1.05fr"),
-        ("Data set", "left", "1.05fr"),
-        ("Trained against", "left", "0.95fr"),
-        ("Recipe", "left", "2fr"),
-        ("Starts from", "left", "1.25fr"),
+        ("Experiment", "left", "1.6fr"),
+        ("Model", "left", "1.1fr"),
+        ("Data set", "left", "1.2fr"),
+        ("Trained against", "left", "auto"),
+        ("Recipe", "left", "1.1fr"),
+        ("Starts from", "left", "1.2fr"),
     ]
     caption = "Experiments: what each model was trained on, against which perturbations, and how."
-    keys = ("model", "dataset", "threat", "recipe", "init")
+    if any(CHOSEN in row["trained"] for row in rows):
+        caption += f" {CHOSEN} marks weights of the epoch that did best on evaluation images."
+    keys = ("model", "dataset", "threat", "trained", "init")
     cells = [[cell(e["label"], small=[e["training"]]), *(cell(e[k]) for k in keys)] for e in rows]
     return table("experiments", caption, columns, cells)
 

@@ -11,7 +11,7 @@ from urllib.parse import urlparse
 import pytest
 import synthetic_specs as specs
 from page_reading import read_page
-from test_report import pages_of, report  # noqa: F401  the PDF of the same run
+from pdf_reading import pages_of
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import write_json, write_text
@@ -26,9 +26,10 @@ STYLE, SCRIPT = REPORTS / "report.css", REPORTS / "report.js"
 
 
 @pytest.fixture(scope="module")
-def folder(report, published):  # noqa: F811
+def folder(report, published, tmp_path_factory):
     """The finished run with its page and its tables' own files."""
-    pdf, root = report
+    pdf, made = report
+    root = Path(shutil.copytree(made, tmp_path_factory.mktemp("page") / "demo"))
     for spec in (specs.table_spec(), specs.semantics_table_spec()):
         table = build_table(spec, Results(root), published)
         write_text(root / f"tables/{spec['name']}.csv", table_csv(table))
@@ -155,7 +156,7 @@ def test_numbers_lead_to_their_origin(page):
         assert words in row.text.replace(" ", "")
 
 
-def test_says_what_the_pdf_says(page, report):  # noqa: F811
+def test_says_what_the_pdf_says(page, report):
     """Every sentence of the page stands in the PDF, but for links to files."""
 
     def words(text):

@@ -1,35 +1,21 @@
 """The report as PDF: its words and numbers, missing stages, determinism, bad input."""
 
 import json
-import re
 
 import pytest
 import synthetic_specs as specs
+from pdf_reading import collisions, pages_of, resources_of
+from synthetic_report import write_report
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import write_json
 from robustvit.reporting.display import build_display
 from robustvit.reporting.display_tables import display_table
-from robustvit.reporting.figure import make_figure
 from robustvit.reporting.formatting import flatten, percent, sentence_list, setting, threat_text
 from robustvit.reporting.report import font_folder, render_report, stage
 from robustvit.reporting.results import Results
 from robustvit.reporting.summary import build_summary
 from robustvit.reporting.table import build_table
-
-
-def write_report(root, published, template, output, spec=None):
-    """Summarise `root` and render its report."""
-    spec = spec or specs.report_spec()
-    write_json(root / "summary.json", build_summary(spec, Results(root), published))
-    render_report(spec, root / "summary.json", root, template, output)
-    return output
-
-
-def pages_of(path):
-    """Text of each page with every kind of white space as one blank."""
-    reader = pytest.importorskip("pypdf").PdfReader(path)
-    return [re.sub(r"\s+", " ", page.extract_text()) for page in reader.pages]
 
 
 def places_of(page):
@@ -41,21 +27,6 @@ def places_of(page):
 
     page.extract_text(visitor_text=visit)
     return places
-
-
-@pytest.fixture(scope="module")
-def report(full_root, tmp_path_factory, published, template):
-    """A report of everything, and its pages."""
-    import shutil
-
-    folder = tmp_path_factory.mktemp("report")
-    root = shutil.copytree(full_root, folder / "demo")
-    for spec in (specs.table_spec(), specs.semantics_table_spec()):
-        table = build_table(spec, Results(root), published)
-        write_json(root / "tables" / f"{spec['name']}.json", table)
-    for spec in specs.figure_specs():
-        make_figure(spec, root, root / "figures" / spec["name"])
-    return write_report(root, published, template, folder / "report.pdf"), root
 
 
 @pytest.fixture(scope="module")
@@ -177,15 +148,24 @@ def test_nothing_is_printed_in_the_margins(report, template, tmp_path):
         assert page[:margin].min() == page[-10:].min() == 255, number
 
 
-def resources_of(page, kind):
-    """All resources of a kind, those of figures set into the page among them."""
-    found, todo = [], [page]
-    while todo:
-        own = todo.pop().get("/Resources") or {}
-        found += [value.get_object() for value in (own.get(kind) or {}).values()]
-        drawn = (value.get_object() for value in (own.get("/XObject") or {}).values())
-        todo += [value for value in drawn if value.get("/Subtype") == "/Form"]
-    return found
+@pytest.mark.filterwarnings("ignore")
+def test_no_text_runs_into_another(report, root, published, template, tmp_path):
+    """Neither in the report nor in one whose names are long and have no blanks."""
+    from pypdf import PdfReader
+
+    spec = specs.report_spec()
+    spec["experiments"]["demo_cifar"] |= {
+        "recipe_name": "finetuning_adversarial_with_a_name_of_many_words",
+        "init": {"checkpoint": "salman_wide_resnet50_2_eps4_and_more_of_it"},
+        "model": "wide_resnet50_2_gelu_with_average_pooling",
+    }
+    spec["experiments"]["demo_light"]["recipe"] |= {"selection": "test"}
+    table = build_table(specs.table_spec(), Results(root), published)
+    write_json(root / "tables/demo_recipes.json", table)
+    crowded = write_report(root, published, template, tmp_path / "r.pdf", spec)
+    for path in (report[0], crowded):
+        for number, page in enumerate(PdfReader(path).pages, start=1):
+            assert collisions(page) == [], number
 
 
 def test_fonts_are_embedded(report):

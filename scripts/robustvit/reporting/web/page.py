@@ -71,7 +71,8 @@ def build_page(display: dict, root: Path, style: str, script: str) -> str:
 
 
 def _header(display: dict) -> str:
-    return element("header", element("h1", words(display["title"])))
+    made = element("p", words(f"{display['made']}."), class_="quiet")
+    return element("header", element("h1", words(display["title"])), made)
 
 
 def _footer(display: dict) -> str:
@@ -121,11 +122,16 @@ def _missing(missing: dict) -> str:
     if not missing["number"]:
         return ""
     lead = element("strong", "Not everything was there when this report was written.")
-    parts = [element("p", lead, f" Missing are {missing['number']} results:")]
-    for group in missing["groups"]:
-        files = element("ul", *(element("li", code(file)) for file in group["all"]))
-        parts.append(element("details", element("summary", words(group["title"])), files))
+    link = element("a", "the appendix names them", href="#missing")
+    end = [":"] if missing["few"] else ["; ", link, "."]
+    parts = [element("p", lead, words(f" Missing are {missing['kinds']}"), *end)]
+    parts += [_missing_files(group) for group in missing["groups"] if missing["few"]]
     return element("div", *parts, class_="box warning")
+
+
+def _missing_files(group: dict) -> str:
+    files = element("ul", *(element("li", code(file)) for file in group["all"]))
+    return element("details", element("summary", words(group["title"])), files)
 
 
 def _section(section: dict, root: Path, numbers: counter) -> str:
@@ -198,4 +204,5 @@ WRITERS = {
     "table": simple_table,
     "results": results_table,
     "settings": _settings,
+    "missing": _missing_files,
 }
