@@ -8,7 +8,7 @@ from pathlib import Path
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import write_json, write_text
-from robustvit.reporting.figure import make_figure
+from robustvit.reporting.figure import figure_files, make_figure
 from robustvit.reporting.latex import table_tex
 from robustvit.reporting.ordering import restore_order
 from robustvit.reporting.published import Published
@@ -74,6 +74,8 @@ def _write_table(folder: Path, table: dict) -> None:
 
 def _draw(spec: dict, folder: Path) -> None:
     """Draw a figure if all that it reads is there; else the report says that it is missing."""
+    if not all((folder / file).exists() for file in figure_files(spec)):
+        return
     try:
         make_figure(spec, folder, folder / "figures" / spec["name"])
     except (UserError, OSError) as error:  # a running job may be replacing what it reads
