@@ -24,6 +24,7 @@ def write_abstract(spec: dict, summary: dict) -> list[str]:
         *_robustness(spec, summary),
         *_selection(spec, summary),
         *_semantics(spec, summary),
+        *_verdicts(summary),
         *_cost(summary),
     ]
     if summary["missing"]:
@@ -185,6 +186,18 @@ def _semantics(spec: dict, summary: dict) -> Iterator[str]:
         yield (
             f"Shown nothing but the perturbations, {quoted(experiments, classifier)} names the "
             f"class of the attacked image for {sentence_list(shares)}{guess}."
+        )
+
+
+def _verdicts(summary: dict) -> Iterator[str]:
+    """How the numbers that can be compared with published ones came out."""
+    found = summary.get("verdicts") or {}
+    agrees, differs = found.get("agrees", 0), found.get("differs", 0)
+    if agrees + differs:
+        few = f", {found['not run']} were not run" if found.get("not run") else ""
+        yield (
+            f"Of {_count(agrees + differs, 'number')} that can be compared with a published one, "
+            f"{agrees} agree with it within their 95 % intervals and {differs} differ{few}."
         )
 
 

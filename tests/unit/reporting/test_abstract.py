@@ -94,3 +94,14 @@ def test_models_on_other_numbers_of_images_are_not_compared():
 )
 def test_what_weakens_a_number_stands_beside_it(change, words):
     assert words in abstract_of(a=evaluation(32, **change))
+
+
+def test_says_how_many_numbers_agree_with_published_ones():
+    summary = {"training": {}, "datasets": {}, "semantics": [], "stages": [], "missing": []}
+    summary |= {"evaluations": {}}
+    counts = {"agrees": 7, "differs": 2, "not comparable": 3, "not run": 4}
+    text = " ".join(write_abstract(SPEC, summary | {"verdicts": counts}))
+    assert "Of 9 numbers that can be compared with a published one, 7 agree" in text
+    assert "and 2 differ, 4 were not run." in text
+    counts |= {"agrees": 0, "differs": 0}
+    assert "published" not in " ".join(write_abstract(SPEC, summary | {"verdicts": counts}))

@@ -156,6 +156,10 @@ def test_csv_holds_one_line_per_cell(results, published):
     assert (line["measured_percent"], line["k"], line["n"]) == ("43.75", "28", "64")
     assert line["published_value"] == "41.78"
     assert line["file"] == "eval/demo_light/autoattack.json"
+    assert (line["verdict"], line["reasons"]) == (
+        "not comparable",
+        "a far smaller problem; stand-in images",
+    )
 
 
 def test_semantics_table(results, published):

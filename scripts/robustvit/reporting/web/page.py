@@ -124,7 +124,7 @@ def _missing(missing: dict) -> str:
     lead = element("strong", "Not everything was there when this report was written.")
     link = element("a", "the appendix names them", href="#missing")
     end = [":"] if missing["few"] else ["; ", link, "."]
-    parts = [element("p", lead, words(f" Missing are {missing['kinds']}"), *end)]
+    parts = [element("p", lead, words(f" Missing: {missing['kinds']}"), *end)]
     parts += [_missing_files(group) for group in missing["groups"] if missing["few"]]
     return element("div", *parts, class_="box warning")
 
