@@ -11,6 +11,8 @@ from robustvit.reporting.selection import images_of_choice, selection_of
 
 STRONGEST = ("autoattack", "apgd_ce", "pgd_targeted", "pgd", "fgsm")  # attacks, the strongest first
 
+PROBLEMS = 3  # pairs of data set and radius that the abstract tells of
+
 
 def write_abstract(spec: dict, summary: dict) -> list[str]:
     """Write the abstract's sentences; a stage that did not run adds none.
@@ -72,12 +74,23 @@ def _robustness(spec: dict, summary: dict) -> Iterator[str]:
     protocol = _strongest(spec, summary)
     if protocol is None:
         return
-    for names in _by_problem(summary, protocol).values():
+    problems = list(_by_problem(summary, protocol).values())
+    told = _largest(problems)
+    for names in told:
         records = {name: summary["evaluations"][name][protocol] for name in names}
         ranked = sorted(records, key=lambda name: -records[name]["robust_top1"]["value"])
         yield _first(spec, records, ranked, protocol)
         if len(ranked) > 1:
             yield _last(spec, records, ranked)
+    if problems[len(told) :]:
+        left = _count(len(problems) - len(told), "further pair")
+        yield f"The tables hold {left} of data set and radius."
+
+
+def _largest(problems: list[list[str]]) -> list[list[str]]:
+    """The problems with the most models, in their order: an abstract has room for a few."""
+    ranked = sorted(problems, key=lambda names: -len(names))[:PROBLEMS]
+    return [names for names in problems if names in ranked]
 
 
 def _first(spec: dict, records: dict, ranked: list[str], protocol: str) -> str:

@@ -142,7 +142,9 @@ def _published_text(published: dict | None) -> str:
 
 def _difference(points: float | None) -> str | None:
     """Measured less published, in percentage points: "+2.0"."""
-    return None if points is None else f"{points:+.1f}".replace("-", "−")
+    if points is None:
+        return None
+    return "0.0" if abs(points) < 0.05 else f"{points:+.1f}".replace("-", "−")
 
 
 def _row_chance(row: dict) -> float | None:

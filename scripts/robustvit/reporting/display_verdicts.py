@@ -24,10 +24,13 @@ def display_verdicts(summary: dict) -> dict:
     if not total:
         return {"rule": [], "counts": None}
     parts = [f"{count(found[name])} {verb}" for name, verb in VERBS.items() if found.get(name)]
-    chance = f" Of {count(compared)} verdicts, {0.05 * compared:.1f} “differs” would be chance."
+    chance = (
+        f" Chance alone would make about {0.05 * compared:.0f} of {count(compared)} verdicts "
+        "“differs”."
+    )
     text = f"{count(total)} numbers of this report have a published one: {sentence_list(parts)}."
     rule = RULE if compared else RULE[-1:]
-    return {"rule": list(rule), "counts": text + chance * (compared >= 10)}
+    return {"rule": list(rule), "counts": text + chance * (compared >= 20)}
 
 
 def verdict_notes(table: dict) -> Iterator[str]:

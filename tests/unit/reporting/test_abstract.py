@@ -105,3 +105,15 @@ def test_says_how_many_numbers_agree_with_published_ones():
     assert "and 2 differ, 4 were not run." in text
     counts |= {"agrees": 0, "differs": 0}
     assert "published" not in " ".join(write_abstract(SPEC, summary | {"verdicts": counts}))
+
+
+def test_an_abstract_tells_of_the_problems_with_the_most_models():
+    attacked = {name: evaluation(20, threat={"norm": "linf", "epsilon_255": 4}) for name in "ab"}
+    for radius, name in enumerate("cde", start=6):
+        attacked[name] = evaluation(10, threat={"norm": "linf", "epsilon_255": radius})
+    text = abstract_of(**attacked)
+    assert "ε = 4/255" in text and "ε = 6/255" in text and "ε = 7/255" in text
+    assert "ε = 8/255" not in text
+    assert "The tables hold 1 further pair of data set and radius." in text
+    del attacked["e"]
+    assert "further" not in abstract_of(**attacked)

@@ -185,9 +185,9 @@ def test_counts_each_comparison_once(root, published):
     assert once["not comparable"] == 1  # AutoAttack's number whose check failed
     text = display_verdicts({"verdicts": once})
     assert text["counts"].startswith("6 numbers of this report have a published one: ")
-    assert "1 are not comparable" in text["counts"] and "chance" not in text["counts"]
+    assert "1 are not comparable" in text["counts"] and "Chance" not in text["counts"]
     many = display_verdicts({"verdicts": dict.fromkeys(verdicts.VERDICTS, 50)})["counts"]
-    assert "Of 100 verdicts, 5.0 “differs” would be chance." in many
+    assert "Chance alone would make about 5 of 100 verdicts “differs”." in many
     assert display_verdicts({"verdicts": dict.fromkeys(verdicts.VERDICTS, 0)})["rule"] == []
 
 

@@ -108,7 +108,6 @@ def _main(display: dict, root: Path) -> str:
         element("p", words(" ".join(display["abstract"]))),
         _aside(display["notes"]),
         _missing(display["missing"]),
-        aria_labelledby="abstract",
     )
     sections = [_section(section, root, numbers) for section in display["document"]]
     return element("main", abstract, *sections, id="text", tabindex=-1)
@@ -139,7 +138,7 @@ def _section(section: dict, root: Path, numbers: counter) -> str:
     mark = "Appendix: " * section["appendix"]
     heading = element(LEVELS[section["level"]], words(mark + section["title"]), id=name)
     blocks = [_block(block, root, numbers) for block in section["blocks"]]
-    return element("section", heading, *blocks, aria_labelledby=name)
+    return element("section", heading, *blocks)
 
 
 def _block(block: dict, root: Path, numbers: counter) -> str:
