@@ -1,7 +1,8 @@
 # One command each for the demo and for the tests; `make` alone lists all of them.
 #
 # Variables: PYTHON=python3.12  the interpreter of the environment, 3.11 to 3.13
-#            LOCK=tpu           install envs/tpu.txt (with torch_xla) in place of envs/main.txt
+#            LOCK=tpu           install envs/tpu.txt (with torch_xla) in place of envs/main.txt;
+#                               torch-tpu: envs/torch-tpu.txt, Python 3.12 and later
 #            CORES=4            processor cores for the demo (default: what its profile says)
 #            TARGET=table7 PLAN='--device h100 --devices 8'  of `make plan`; --help lists them
 #            BENCH='--cases demo'  options of `make bench-…`; --help lists them

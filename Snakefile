@@ -13,6 +13,7 @@ configfile: "workflow_config.yaml"
 
 
 include: "rules/common.smk"
+include: "rules/cluster.smk"
 include: "rules/data.smk"
 include: "rules/pretrain.smk"
 include: "rules/finetune.smk"
@@ -22,6 +23,7 @@ include: "rules/analyses.smk"
 include: "rules/report.smk"
 include: "rules/plan.smk"
 include: "rules/targets.smk"
+include: "rules/fleet.smk"
 
 
 # Here and not in an included file: Snakemake takes no default target from those.

@@ -10,7 +10,7 @@ compile() { # $1: name of the lock; the rest goes to uv
     local name=$1
     shift
     # "fewest": one version of numpy and the like for all Pythons, so that results do not differ.
-    "$uv" pip compile --quiet --universal --python-version 3.11 --fork-strategy fewest \
+    "$uv" pip compile --quiet --universal --python-version "${python:-3.11}" --fork-strategy fewest \
         --generate-hashes \
         --custom-compile-command "make lock" "$@" "$name.in" -o "$name.txt"
     echo "envs/$name.txt: $(grep -c == "$name.txt") packages"
@@ -18,9 +18,15 @@ compile() { # $1: name of the lock; the rest goes to uv
 
 compile uv "$@"
 compile main --override overrides.txt "$@"
+# Snakemake makes its conda environment anew when this line changes.
+sed -i "s/^lock=.*/lock=$(sha256sum main.txt | cut -d' ' -f1)/" conda.post-deploy.sh
 compile dev "$@"
 compile tpu --constraint main.txt --override overrides.txt "$@"
+python=3.12 compile torch-tpu --constraint dev.txt --override torch-tpu-overrides.txt "$@"
 compile bench-data "$@"
+compile submit "$@"
+# The names of RobustBench's models are read from its source; nothing of it runs there.
+awk '/^[^ #]/ { wanted = /^robustbench==/ } wanted' main.txt >>submit.txt
 
 # Addresses of one machine's package mirror must not travel with the project.
 if grep -n '://' ./*.txt; then

@@ -27,9 +27,7 @@ rule accumulate_gradients:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
-        runtime=120,
-        gpu=1,
+        **gpu_job("gradients/{analysis}/{experiment}", 120),
     params:
         spec=spec_of(
             lambda name, experiment: specs.gradients_spec(CONFIG, name, experiment),
@@ -43,5 +41,5 @@ rule accumulate_gradients:
         " --weights {input.weights:q}"
         " --output {output:q}"
         " --threads {threads}"
-        " --device $ROBUSTVIT_DEVICE"
+        " --device $ROBUSTVIT_GRADIENTS_DEVICE"
         " >{log:q} 2>&1"

@@ -17,6 +17,7 @@ sys.path.insert(0, str(SCRIPTS))
 
 from robustvit.config import dataset_check, inputs, reports, robustbench_export, specs
 from robustvit.config.dataset_figures import dataset_figures
+from robustvit.config.devices import TPU_DEVICES, stage_devices
 from robustvit.config.report_jobs import shard_count
 from robustvit.config.published_links import check_published
 from robustvit.config.resolve import resolve
@@ -44,12 +45,11 @@ R = f"{CONFIG['paths']['results']}/{CONFIG['name']}"
 EXPERIMENTS = CONFIG["experiments"]
 EXPORTED = robustbench_export.exported_experiments(CONFIG, EXPERIMENTS)
 PROCESSES, NODES = (CONFIG["compute"]["training"][key] for key in ("processes", "nodes"))
+DEVICES = stage_devices(CONFIG["compute"])
 # Settings that change the speed and never a result reach the jobs as variables: as parameters they
 # would rerun everything when they change.
 os.environ.update(
-    ROBUSTVIT_DEVICE=CONFIG["compute"]["device"],
-    ROBUSTVIT_TRAINING_DEVICE=CONFIG["compute"]["training"]["device"]
-    or CONFIG["compute"]["device"],
+    **{f"ROBUSTVIT_{stage.upper()}_DEVICE": device for stage, device in DEVICES.items()},
     ROBUSTVIT_PROCESSES=str(PROCESSES),
     ROBUSTVIT_NODES=str(NODES),
     ROBUSTVIT_BATCH_SIZE=str(CONFIG["compute"]["batch_size"]),
@@ -64,6 +64,20 @@ RULE_FILES = [
     *sorted(f"rules/{path.name}" for path in (SCRIPTS.parent / "rules").glob("*.smk")),
 ]
 STAND_IN = inputs.stand_in_datasets(CONFIG)
+IMAGE = "containers/robustvit.sif"
+
+
+def image_of_jobs():
+    """The container image that jobs run in, or nothing: docs/containers.md."""
+    if "apptainer" not in {str(m) for m in workflow.deployment_settings.deployment_method}:
+        return None
+    if not Path(IMAGE).exists():
+        raise WorkflowError(
+            f"--software-deployment-method apptainer: there is no container image {IMAGE}. "
+            f"Build it: apptainer build {IMAGE} containers/robustvit.def; or link one: "
+            f"ln -s /path/to/robustvit.sif {IMAGE}"
+        )
+    return IMAGE
 
 
 def known(function):
@@ -92,7 +106,8 @@ def code_hash(script, *plugins):
 @known
 def more_memory(wildcards, attempt):
     """Memory of a job of training or evaluation in MB: a retry asks for as much again."""
-    return CONFIG["compute"]["memory_mb"] * attempt
+    own = CONFIG["compute"]["memory_mb"]
+    return (16000 if own == "auto" else own) * attempt
 
 
 def names_regex(names):
@@ -252,3 +267,9 @@ def price_files():
 def figure_category(wildcards):
     """The part of the HTML report that a figure belongs to."""
     return "Figures" if wildcards.figure in CONFIG["report"]["figures"] else "Data sets"
+
+
+# Where Snakemake is asked to run jobs in containers; else it would cost time for each job of a plan.
+if image_of_jobs():
+
+    container: image_of_jobs()

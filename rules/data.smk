@@ -99,8 +99,7 @@ rule build_dataset:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=4000,
-        runtime=600,
+        **cpu_job("build/{dataset}", 600, 4000),
     params:
         spec=spec_of(lambda dataset: specs.build_spec(CONFIG, dataset), "dataset"),
         work=lambda wildcards: f"{R}/work/datasets/{wildcards.dataset}",

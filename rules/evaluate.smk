@@ -26,9 +26,7 @@ rule evaluate_model:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=more_memory,
-        runtime=480,
-        gpu=1,
+        **gpu_job("evaluate/{experiment}/{protocol}", 480, shares=SHARDS_PER_JOB),
     params:
         spec=spec_of(
             lambda name, protocol, shard, shards: specs.evaluate_spec(
@@ -50,7 +48,7 @@ rule evaluate_model:
         " --work-dir {params.work:q}/{wildcards.experiment}/{wildcards.protocol}"
         ' --batch-size "$ROBUSTVIT_BATCH_SIZE"'
         " --threads {threads}"
-        " --device $ROBUSTVIT_DEVICE"
+        " --device $ROBUSTVIT_EVALUATION_DEVICE"
         " >{log:q} 2>&1"
 
 

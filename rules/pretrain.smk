@@ -31,18 +31,16 @@ rule pretrain_model:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"] * PROCESSES
     resources:
-        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
-        runtime=1440,
-        gpu=PROCESSES * NODES,
-        tpu=1,
-        nodes=NODES,
+        **gpu_job("train/{experiment}", 1440, PROCESSES, NODES, training=True),
+        tpu=int(DEVICES["training"] in TPU_DEVICES),
     params:
         spec=spec_of(lambda name: specs.train_spec(CONFIG, name, STAND_IN), "experiment"),
         init="",
         synthetic=synthetic_flag,
         work=lambda wildcards: f"{R}/work/train/{wildcards.experiment}",
     shell:
-        "python {input.script}"
+        # Without a shell around it: a scheduler warns all processes, and the shell would end at once.
+        "exec python {input.script}"
         " --spec {params.spec:q}"
         " --dataset {input.dataset:q}"
         " --eval-dataset {input.eval_dataset:q}"
@@ -81,7 +79,7 @@ rule import_checkpoint:
     conda:
         "../envs/conda.yaml"
     resources:
-        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
+        mem_mb=more_memory,
         runtime=60,
     params:
         spec=spec_of(lambda name: specs.checkpoint_spec(CONFIG, name), "checkpoint"),

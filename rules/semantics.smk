@@ -28,9 +28,7 @@ rule make_perturbations:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
-        runtime=480,
-        gpu=1,
+        **gpu_job("perturb/{analysis}/{generator}", 480),
     params:
         spec=spec_of(
             lambda name, generator: specs.perturb_spec(CONFIG, name, generator, STAND_IN),
@@ -45,7 +43,7 @@ rule make_perturbations:
         " --output {output.manifest:q}"
         " --examples {output.examples:q}"
         " --threads {threads}"
-        " --device $ROBUSTVIT_DEVICE"
+        " --device $ROBUSTVIT_SEMANTICS_DEVICE"
         " >{log:q} 2>&1"
 
 
@@ -72,9 +70,7 @@ rule classify_perturbations:
         "../envs/conda.yaml"
     threads: CONFIG["compute"]["threads"]
     resources:
-        mem_mb=lambda wildcards, attempt: CONFIG["compute"]["memory_mb"] * attempt,
-        runtime=120,
-        gpu=1,
+        **gpu_job("classify/{analysis}/{generator}/{classifier}", 120),
     params:
         spec=spec_of(
             lambda name, generator, classifier: specs.classify_spec(
@@ -92,5 +88,5 @@ rule classify_perturbations:
         " --output-rows {output.rows:q}"
         " --output-summary {output.summary:q}"
         " --threads {threads}"
-        " --device $ROBUSTVIT_DEVICE"
+        " --device $ROBUSTVIT_SEMANTICS_DEVICE"
         " >{log:q} 2>&1"

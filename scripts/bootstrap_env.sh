@@ -5,13 +5,16 @@
 #   bootstrap_env.sh uv         print the path of a working uv, installing it into .tools if needed
 #
 # Reads: PYTHON  interpreter to use, 3.11 to 3.13 (default: the first that works, see below)
-#        LOCK    "main" (default) or "tpu": which envs/<LOCK>.txt to install
+#        LOCK    "main" (default), "tpu", "torch-tpu", or "submit" (Snakemake alone, for jobs in
+#                containers): which envs/<LOCK>.txt to install
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)
 venv=$root/.venv
 stamp=$venv/robustvit-stamp
 lock=${LOCK:-main}
+locks=("$lock" dev)
+[ "$lock" != submit ] || locks=(submit) # no models, so nothing that tests could test
 # Another project's environment must not leak into this one.
 unset PYTHONPATH PYTHONHOME VIRTUAL_ENV UV_PYTHON UV_SYSTEM_PYTHON
 # torch and its CUDA libraries are large; the usual 30 s are short for them on a slow line.
@@ -77,12 +80,12 @@ install_uv() {
 
 # What .venv was made from; also shows that its interpreter still works.
 fingerprint() {
-    "$venv/bin/python" -I -S - "$root" "$lock" <<'PYTHON'
+    "$venv/bin/python" -I -S - "$root" "${locks[@]}" <<'PYTHON'
 import hashlib, os, sys
-root, lock = sys.argv[1:]
+root, *locks = sys.argv[1:]
 print("root", root)
 print("python", os.path.realpath(sys.executable), sys.version.split()[0])
-for name in (lock, "dev"):
+for name in locks:
     with open(f"{root}/envs/{name}.txt", "rb") as handle:
         print(name, hashlib.sha256(handle.read()).hexdigest())
 PYTHON
@@ -90,7 +93,7 @@ PYTHON
 
 check_lock() {
     [ -f "$root/envs/$lock.txt" ] ||
-        die "LOCK=$lock: there is no envs/$lock.txt. Use LOCK=main or LOCK=tpu"
+        die "LOCK=$lock: there is no envs/$lock.txt. Use LOCK=main, tpu, torch-tpu or submit"
 }
 
 is_current() {
@@ -110,17 +113,19 @@ make_environment() {
     uv=$(find_uv "$python")
     rm -f "$stamp"
     if ! is_reusable "$python"; then
-        say "Making .venv with $("$python" --version) (about 8 GB on the disk; some minutes)"
+        local size="8 GB"
+        [ "$lock" != submit ] || size="300 MB"
+        say "Making .venv with $("$python" --version) (about $size on the disk; some minutes)"
         rm -rf "$venv"
         "$uv" venv --quiet --no-python-downloads --python "$python" "$venv"
         printf '%s\n' "$root $python" >"$venv/robustvit-origin"
     fi
     # Every job starts a Python: compiling once here saves seconds at each start, also where
     # PYTHONDONTWRITEBYTECODE is set.
-    local quiet=()
+    local quiet=() files=("${locks[@]/#/$root/envs/}")
     [ -t 2 ] || quiet=(--quiet) # a log needs no list of packages
     "$uv" pip sync ${quiet[@]+"${quiet[@]}"} --require-hashes --compile-bytecode --python "$venv/bin/python" \
-        "$root/envs/$lock.txt" "$root/envs/dev.txt" ||
+        "${files[@]/%/.txt}" ||
         die "the packages could not be installed. Run the same command again to go on where it" \
             "stopped. Without a network: UV_OFFLINE=1 UV_FIND_LINKS=<folder of wheels> make env"
     # Snakemake finds the progress display (a logger plug-in) as a module on the path.

@@ -2,7 +2,8 @@
 """Train one experiment: clean, adversarial or TRADES; from scratch or from given weights.
 
 Killed at any moment and started again, it ends with the same weights. SIGTERM and SIGUSR1 save
-the state and end with exit code 75.
+the state and end with exit code 75; in a SLURM job of the workflow whose time is nearly over, the
+job is queued again.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import sys
 from pathlib import Path
 
+from robustvit.cluster.requeue import requeue_own_job
 from robustvit.core.cli import add_spec_argument, run_cli
 from robustvit.training.devices import Device
 from robustvit.training.interruption import (
@@ -23,7 +25,7 @@ from robustvit.training.interruption import (
 from robustvit.training.job import run_job
 from robustvit.training.launch import Processes, launch
 from robustvit.training.monitor import parse_monitoring
-from robustvit.training.opening import open_training_device
+from robustvit.training.opening import open_training_device, prepare_launch
 from robustvit.training.outputs import OutputPaths
 
 
@@ -46,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     flag("--nodes", type=int, default=1, help="machines (of a SLURM job) that train together")
     flag("--rendezvous", help="host:port where the machines meet, outside of SLURM")
     flag("--threads", type=int, default=1, help="CPU threads of all processes together")
-    flag("--device", default="auto", help="auto (default), cpu, cuda, cuda:1 or xla")
+    flag("--device", default="auto", help="auto (default), cpu, cuda, cuda:1, xla or tpu")
     flag("--workers", type=int, default=0, help="data workers; no influence on the result")
     flag("--save-every", type=float, default=60, help="seconds between two states (default 60)")
     flag("--monitoring", type=parse_monitoring, default={}, help="what to show meanwhile, as JSON")
@@ -55,9 +57,19 @@ def parse_arguments() -> argparse.Namespace:
 
 def main() -> int:
     """Run the training; 75 if a signal stopped it."""
-    arguments = parse_arguments()
-    processes = Processes(arguments.processes, arguments.nodes, arguments.rendezvous)
+    code = train(parse_arguments())
+    if code == EXIT_INTERRUPTED and "LOCAL_RANK" not in os.environ:
+        requeue_own_job()
+    return code
+
+
+def train(arguments: argparse.Namespace) -> int:
+    """Train in this process, or start all that train together and wait for them."""
+    processes = Processes(
+        arguments.processes, arguments.nodes, arguments.rendezvous, arguments.threads
+    )
     if processes.several and "LOCAL_RANK" not in os.environ:
+        prepare_launch(arguments.device, processes.per_node, processes.nodes)
         return launch(sys.argv, processes)
     if processes.several:
         follow_parent()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 from snakemake_logger_plugin_robustvit.basics import format_seconds
@@ -30,16 +31,26 @@ def exit_text(text: str) -> str:
     return found[0]
 
 
-def describe_failure(job: Job, now: float, ending: str = "") -> str:
-    """Return the text about a failed job, several lines long; `ending` is from `exit_text`.
+def describe_failure(
+    job: Job, now: float, ending: str = "", message: str = "", more_logs: Sequence[str] = ()
+) -> str:
+    """Return the text about a failed job, several lines long.
 
     A job that the user interrupted gets one line: its log ends in nothing worth reading.
+
+    Args:
+        job: the job.
+        now: seconds since the epoch.
+        ending: from `exit_text`.
+        message: what the executor says of its end, for instance that its time limit came.
+        more_logs: beside its own, for instance a scheduler's.
     """
     if "SIGINT" in ending or ending.endswith("status 130"):
         return f"{job.label} interrupted after {format_seconds(now - job.started)}"
     how = f" ({ending})" if ending else ""
     lines = [f"{job.label} failed after {format_seconds(now - job.started)}{how}"]
-    logs = [Path(path) for path in job.logs]
+    lines += [f"  {line.strip()}" for line in message.splitlines() if line.strip()]
+    logs = [Path(path) for path in dict.fromkeys([*job.logs, *more_logs])]
     for log in logs:
         lines += _log_lines(log)
     if not any(_has_text(log) for log in logs) and job.command:

@@ -16,7 +16,12 @@ from snakemake_interface_logger_plugins.common import LogEvent
 
 from snakemake_logger_plugin_robustvit import job_progress
 from snakemake_logger_plugin_robustvit.durations import LEARNED, Durations
-from snakemake_logger_plugin_robustvit.failures import describe_failure, exit_text, is_exit_of
+from snakemake_logger_plugin_robustvit.failures import (
+    describe_failure,
+    exit_text,
+    is_exit_of,
+    read_tail,
+)
 from snakemake_logger_plugin_robustvit.run_state import Job, RunState
 from snakemake_logger_plugin_robustvit.wording import (
     Status,
@@ -111,6 +116,7 @@ class LogHandler(LogHandlerBase):
             LogEvent.JOB_INFO: self._on_job,
             LogEvent.JOB_FINISHED: self._on_finished,
             LogEvent.JOB_ERROR: self._on_error,
+            LogEvent.GROUP_ERROR: self._on_group_error,
             LogEvent.PROGRESS: self._on_progress,
             LogEvent.SHELLCMD: self._on_command,
             LogEvent.ERROR: self._on_message,
@@ -153,9 +159,17 @@ class LogHandler(LogHandlerBase):
     def _on_error(self, record: logging.LogRecord) -> None:
         job = self.state.fail(record.jobid)
         if job is not None:
-            self._show(
-                describe_failure(job, record.created, self._exits.get(job.number, "")), "bad"
-            )
+            ending = self._exits.get(job.number, "")
+            message = getattr(record, "rule_msg", None) or ""
+            logs = [path for path in getattr(record, "log", None) or [] if Path(path).is_file()]
+            self._show(describe_failure(job, record.created, ending, message, logs), "bad")
+
+    def _on_group_error(self, record: logging.LogRecord) -> None:
+        """Show what a scheduler says of jobs that it ran as one; their own errors follow."""
+        for path in getattr(record, "aux_logs", None) or []:
+            if Path(path).is_file():
+                tail, _ = read_tail(Path(path))
+                self._show("\n".join([f"The end of {path}:", *(f"  {row}" for row in tail)]), "bad")
 
     def _on_command(self, record: logging.LogRecord) -> None:
         command = getattr(record, "shellcmd", None) or getattr(record, "cmd", None)

@@ -107,9 +107,10 @@ class RunState:
             self._seen[job.number] = self._running[job.number] = job
 
     def finish(self, number: int) -> Job | None:
-        """Note that a job is done; returns it if it was running."""
+        """Note that a job is done, at last if it failed before; returns it if it was running."""
         with self._lock:
             self._done += 1
+            self._failed = [job for job in self._failed if job.number != number]
             return self._running.pop(number, None)
 
     def fail(self, number: int) -> Job | None:

@@ -49,7 +49,7 @@ def planned_jobs(text):
     jobs, rule = set(), None
     for line in text.splitlines():
         words = line.split()
-        if line.startswith(("rule ", "localrule ")):
+        if line.lstrip().startswith(("rule ", "localrule ")):  # those of a group are indented
             rule = words[1].rstrip(":")
             jobs.add((rule,))
         elif line.strip().startswith("wildcards:") and rule:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from robustvit.config.attack_options import check_attack_options
+from robustvit.config.devices import check_devices
 from robustvit.config.outside import check_checkpoint, check_model
 from robustvit.config.recipes import check_plugin, check_recipe
 from robustvit.core.errors import UserError, unknown_name
@@ -29,6 +30,7 @@ def check_references(config: Mapping) -> None:
     """
     for mirror in config["paths"]["mirror"]:
         scheme_of(mirror)
+    check_devices(config["compute"])
     for name, recipe in config["recipes"].items():
         check_recipe(f"recipes.{name}", recipe)
     for name, checkpoint in config["checkpoints"].items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -27,11 +28,13 @@ class Processes:
         nodes: machines.
         rendezvous: "host:port" where the machines meet; by default the first machine of the
             SLURM job.
+        cpus: processor cores of each machine.
     """
 
     per_node: int = 1
     nodes: int = 1
     rendezvous: str | None = None
+    cpus: int = 1
 
     @property
     def several(self) -> bool:
@@ -98,20 +101,26 @@ def _agent_settings(processes: Processes) -> object:
 
 def _srun(processes: Processes) -> list[str]:
     """Start one agent on each machine, inside the step that the workflow's plug-in runs in."""
-    cpus = os.environ.get("SLURM_CPUS_PER_TASK", "1")
-    gpus = [f"--gpus-per-node={processes.per_node}"] if "SLURM_GPUS" in os.environ else []
+    # Without a word on GPUs a step gets all of its job's, whichever way the job asked for them.
     return [
-        "srun", "--overlap", f"--nodes={processes.nodes}", "--ntasks-per-node=1",
-        f"--cpus-per-task={cpus}", *gpus, "--kill-on-bad-exit",
+        "srun", "--overlap", f"--nodes={processes.nodes}", f"--ntasks={processes.nodes}",
+        "--ntasks-per-node=1", f"--cpus-per-task={processes.cpus}", "--kill-on-bad-exit",
     ]  # fmt: skip
 
 
 def _alone_in_slurm_job() -> bool:
     """Whether this is the one task of a SLURM job that has several machines."""
-    return (
-        int(os.environ.get("SLURM_JOB_NUM_NODES", "1")) > 1
-        and int(os.environ.get("SLURM_STEP_NUM_NODES", "1")) == 1
+    if "SLURM_JOB_ID" not in os.environ or int(os.environ.get("SLURM_STEP_NUM_NODES", "1")) > 1:
+        return False
+    # The workflow's plug-in takes most of SLURM's variables away: SLURM itself is asked then.
+    nodes = os.environ.get("SLURM_JOB_NUM_NODES") or _ask_slurm(
+        "squeue", "--noheader", "--jobs", os.environ["SLURM_JOB_ID"], "--format", "%D"
     )
+    return int(nodes or 1) > 1
+
+
+def _ask_slurm(*command: str) -> str:
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _meeting_point(processes: Processes) -> str:
@@ -123,10 +132,15 @@ def _meeting_point(processes: Processes) -> str:
             f"--nodes {processes.nodes} outside of a SLURM job needs --rendezvous, the address of "
             f"one of the machines, for instance --rendezvous node1:{PORT}"
         )
-    listing = ["scontrol", "show", "hostnames", nodes]
-    names = subprocess.run(listing, check=True, capture_output=True, text=True).stdout.split()
+    first = _ask_slurm("scontrol", "show", "hostnames", nodes).split()[0]
     # Two jobs on a machine must not meet each other.
-    return f"{names[0]}:{PORT + int(os.environ['SLURM_JOB_ID']) % 1000}"
+    return f"{_address(first)}:{PORT + int(os.environ['SLURM_JOB_ID']) % 1000}"
+
+
+def _address(node: str) -> str:
+    """Where SLURM itself reaches a node: its name in SLURM need not be known to the network."""
+    found = re.search(r"\bNodeAddr=([^\s:]+)(?:\s|$)", _ask_slurm("scontrol", "show", "node", node))
+    return found[1] if found else node
 
 
 def _exit_code(error: object) -> int:

@@ -7,6 +7,7 @@ exchange between them, BatchNorm's statistics included. The weights are on every
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import Any
 
@@ -137,6 +138,7 @@ def open_xla(threads: int | None = None) -> XlaDevice:
     """
     if threads:
         torch.set_num_threads(threads)
+    asked = os.environ.get("PJRT_DEVICE")  # torch_xla sets it by itself
     try:
         import torch_xla
         import torch_xla.distributed.spmd as spmd
@@ -154,6 +156,11 @@ def open_xla(threads: int | None = None) -> XlaDevice:
             f"--device xla: no device was found ({str(error).splitlines()[0]}). On a TPU VM set "
             "PJRT_DEVICE=TPU; to try the program without one, PJRT_DEVICE=CPU"
         ) from error
+    if not asked and runtime.device_type() == "CPU":
+        raise UserError(
+            "--device xla: this machine has no TPU, or another program holds it (sudo lsof "
+            "/dev/accel0 /dev/vfio/0). To try the program without one: PJRT_DEVICE=CPU"
+        )
     hosts, rank = runtime.process_count(), runtime.process_index()
     if hosts > 1:
         import torch.distributed as dist

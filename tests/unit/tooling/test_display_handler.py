@@ -186,3 +186,38 @@ def test_the_live_display_gives_the_cursor_back(handler):
     display.end()
     assert "[markup] stays as it is" in stream.getvalue()
     assert stream.getvalue().rindex("\x1b[?25h") > stream.getvalue().rindex("\x1b[?25l")
+
+
+def test_what_a_scheduler_says_of_a_job_is_shown(handler, tmp_path):
+    (tmp_path / "own.log").write_text("epoch 3\n")
+    (tmp_path / "12.log").write_text("slurmstepd: CANCELLED DUE TO TIME LIMIT\n")
+    begin(handler, train=1)
+    start(handler, log=["own.log"])
+    error = {"jobid": 1, "rule_msg": "SLURM status is: 'TIMEOUT'", "log": ["own.log", "12.log"]}
+    handler.handle(event(LogEvent.JOB_ERROR, "Error in rule train", logging.ERROR, **error))
+    text = text_of(handler)
+    assert "  SLURM status is: 'TIMEOUT'" in text
+    assert "DUE TO TIME LIMIT" in text and text.count("epoch 3") == 1
+
+
+def test_a_group_shows_its_scheduler_log_once(handler, tmp_path):
+    (tmp_path / "12.log").write_text("slurmstepd: out of memory\n")
+    begin(handler, train=2)
+    start(handler, 1)
+    start(handler, 2)
+    group = {"groupid": "shards", "aux_logs": ["12.log", "gone.log"], "job_error_info": []}
+    handler.handle(event(LogEvent.GROUP_ERROR, "Error in group", logging.ERROR, **group))
+    for number in (1, 2):
+        handler.handle(event(LogEvent.JOB_ERROR, "Error", logging.ERROR, jobid=number))
+    text = text_of(handler)
+    assert text.count("out of memory") == 1 and "train e2 failed" in text
+
+
+def test_a_job_that_succeeds_at_last_has_not_failed(handler):
+    begin(handler, train=1)
+    start(handler)
+    handler.handle(event(LogEvent.JOB_ERROR, "Error", logging.ERROR, jobid=1))
+    start(handler)
+    handler.handle(event(LogEvent.JOB_FINISHED, "Finished", job_id=1))
+    handler.handle(event(LogEvent.PROGRESS, None, done=1, total=1))
+    assert text_of(handler).splitlines()[-1] == "Done: 1 jobs in 0 s"

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-LOCKS = ("main", "dev", "tpu", "uv")
+LOCKS = ("main", "dev", "tpu", "submit", "uv")
 REQUIREMENT = re.compile(r"^([A-Za-z0-9_.-]+)(\[[^]]*\])?==(\S+)", re.MULTILINE)
 
 
@@ -39,6 +39,6 @@ def test_the_lock_follows_its_source(envs, name):
 
 def test_shared_packages_have_one_version(envs):
     main = pins((envs / "main.txt").read_text())
-    for other in ("dev", "tpu"):
+    for other in ("dev", "tpu", "submit"):
         locked = pins((envs / f"{other}.txt").read_text())
         assert {k: v for k, v in locked.items() if k in main and main[k] != v} == {}
