@@ -15,7 +15,14 @@ gc.set_threshold(200_000, 50, 100)
 SCRIPTS = Path(workflow.basedir) / "scripts"
 sys.path.insert(0, str(SCRIPTS))
 
-from robustvit.config import dataset_check, inputs, reports, robustbench_export, specs
+from robustvit.config import (
+    analysis_specs,
+    dataset_check,
+    inputs,
+    reports,
+    robustbench_export,
+    specs,
+)
 from robustvit.config.dataset_figures import dataset_figures
 from robustvit.config.devices import TPU_DEVICES, stage_devices
 from robustvit.config.report_jobs import shard_count
@@ -202,6 +209,17 @@ def evaluations(names):
     ]
 
 
+def classifications(analysis, *suffixes):
+    """What an analysis' classifiers say about its generators' perturbations."""
+    entry = CONFIG["semantics"][analysis]
+    return [
+        f"{R}/semantics/{analysis}/{generator}/{classifier}.{suffix}"
+        for generator in entry["generators"]
+        for classifier in entry["classifiers"]
+        for suffix in suffixes
+    ]
+
+
 def exported_evaluation(wildcards):
     """The evaluation that is exported to RobustBench's format."""
     protocol = robustbench_export.exported_protocol(CONFIG, wildcards.experiment)
@@ -266,6 +284,8 @@ def price_files():
 
 def figure_category(wildcards):
     """The part of the HTML report that a figure belongs to."""
+    if wildcards.figure in CONFIG["report"]["gallery"]:
+        return "Gallery"
     return "Figures" if wildcards.figure in CONFIG["report"]["figures"] else "Data sets"
 
 

@@ -20,6 +20,7 @@ rule pretrain_model:
         config=f"{R}/train/{{experiment}}/config.yaml",
         card=f"{R}/train/{{experiment}}/model_card.md",
         steps=f"{R}/train/{{experiment}}/steps.csv",
+        epochs=f"{R}/train/{{experiment}}/epochs.safetensors",
     log:
         f"{R}/logs/pretrain_model/{{experiment}}.log",
     benchmark:
@@ -52,12 +53,40 @@ rule pretrain_model:
         " --config {output.config:q}"
         " --card {output.card:q}"
         " --steps {output.steps:q}"
+        " --epochs {output.epochs:q}"
         " --threads {threads}"
         " --device $ROBUSTVIT_TRAINING_DEVICE"
         " --processes $ROBUSTVIT_PROCESSES"
         " --nodes $ROBUSTVIT_NODES"
         " --workers $ROBUSTVIT_WORKERS"
         ' --monitoring "$ROBUSTVIT_MONITORING"'
+        " >{log:q} 2>&1"
+
+
+rule take_epoch:
+    input:
+        script="scripts/take_epoch.py",
+        code=code("take_epoch.py"),
+        epochs=f"{R}/train/{{experiment}}/epochs.safetensors",
+    output:
+        f"{R}/train/{{experiment}}/epochs/{{epoch}}.safetensors",
+    log:
+        f"{R}/logs/take_epoch/{{experiment}}-{{epoch}}.log",
+    benchmark:
+        f"{R}/benchmarks/take_epoch/{{experiment}}-{{epoch}}.tsv"
+    wildcard_constraints:
+        experiment=names_regex(EXPERIMENTS),
+        epoch=r"\d+",
+    conda:
+        "../envs/conda.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=10,
+    shell:
+        "python {input.script}"
+        " --epochs {input.epochs:q}"
+        " --epoch {wildcards.epoch}"
+        " --output {output:q}"
         " >{log:q} 2>&1"
 
 

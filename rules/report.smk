@@ -237,6 +237,7 @@ rule render_html:
         script="scripts/render_html.py",
         code=code("render_html.py"),
         pdf=f"{R}/report.pdf",
+        gallery=[f"{R}/figures/{name}.png" for name in CONFIG["report"]["gallery"]],
         captions=[f"reports/captions/{name}.rst" for name in ("figure", "report", "table")],
     output:
         f"{R}/workflow.html",
@@ -250,7 +251,7 @@ rule render_html:
         mem_mb=1000,
         runtime=10,
     shell:
-        "python {input.script} --target {input.pdf:q} --output {output:q} >{log:q} 2>&1"
+        "python {input.script} --target {input.pdf:q} {input.gallery:q} --output {output:q} >{log:q} 2>&1"
 
 
 # Without inputs of the run, so that it starts nothing, and without outputs, so that it is never up to date.

@@ -31,7 +31,7 @@ rule make_perturbations:
         **gpu_job("perturb/{analysis}/{generator}", 480),
     params:
         spec=spec_of(
-            lambda name, generator: specs.perturb_spec(CONFIG, name, generator, STAND_IN),
+            lambda name, generator: analysis_specs.perturb_spec(CONFIG, name, generator, STAND_IN),
             "analysis",
             "generator",
         ),
@@ -73,7 +73,7 @@ rule classify_perturbations:
         **gpu_job("classify/{analysis}/{generator}/{classifier}", 120),
     params:
         spec=spec_of(
-            lambda name, generator, classifier: specs.classify_spec(
+            lambda name, generator, classifier: analysis_specs.classify_spec(
                 CONFIG, name, generator, classifier
             ),
             "analysis",
@@ -89,4 +89,33 @@ rule classify_perturbations:
         " --output-summary {output.summary:q}"
         " --threads {threads}"
         " --device $ROBUSTVIT_SEMANTICS_DEVICE"
+        " >{log:q} 2>&1"
+
+
+rule compare_classifications:
+    input:
+        script="scripts/compare_classifications.py",
+        code=code("compare_classifications.py"),
+        classified=lambda wildcards: classifications(wildcards.analysis, "parquet", "json"),
+    output:
+        f"{R}/semantics/{{analysis}}/comparison.json",
+    log:
+        f"{R}/logs/compare_classifications/{{analysis}}.log",
+    benchmark:
+        f"{R}/benchmarks/compare_classifications/{{analysis}}.tsv"
+    wildcard_constraints:
+        analysis=names_regex(CONFIG["semantics"]),
+    conda:
+        "../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=spec_of(lambda name: analysis_specs.comparison_spec(CONFIG, name), "analysis"),
+        folder=lambda wildcards: f"{R}/semantics/{wildcards.analysis}",
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --folder {params.folder:q}"
+        " --output {output:q}"
         " >{log:q} 2>&1"

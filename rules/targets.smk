@@ -42,11 +42,11 @@ rule robustbench:
 
 rule semantics:
     input:
+        [path for name in CONFIG["semantics"] for path in classifications(name, "json")],
         [
-            f"{R}/semantics/{name}/{generator}/{classifier}.json"
+            f"{R}/semantics/{name}/comparison.json"
             for name, entry in CONFIG["semantics"].items()
-            for generator in entry["generators"]
-            for classifier in entry["classifiers"]
+            if entry["classifiers"]
         ],
 
 
@@ -56,6 +56,11 @@ rule analyses:
             f"{R}/gradients/{name}/{experiment}.npz"
             for name, entry in CONFIG["gradients"].items()
             for experiment in entry["experiments"]
+        ],
+        [
+            f"{R}/losses/{name}/{experiment}/{epoch}.json"
+            for name in CONFIG["attack_losses"]
+            for experiment, epoch in analysis_specs.losses_names(CONFIG, name)
         ],
 
 

@@ -30,6 +30,8 @@ def _needs(config: Mapping, parts: list[str]) -> Iterator[str]:
         yield from _figure_needs(config, config["figures"][name])
     elif parts[0] in ("eval", "train"):
         yield from _experiment_needs(config, parts[1], parts[0])
+    elif parts[-1] == "comparison.json":
+        yield from _classified(config, parts[1])
     elif parts[0] == "semantics":
         yield from _semantics_needs(config, parts)
     elif parts[0] == "gradients":
@@ -80,10 +82,15 @@ def _table_needs(config: Mapping, entry: Mapping) -> Iterator[str]:
             asked = config["experiments"][row]["evaluate"]
             yield from (f"eval/{row}/{p}.parquet" for p in entry["columns"] if p in asked)
     if "semantics" in entry:
-        analysis = config["semantics"][entry["semantics"]]
-        for generator in analysis["generators"]:
-            for classifier in analysis["classifiers"]:
-                yield f"semantics/{entry['semantics']}/{generator}/{classifier}.parquet"
+        yield f"semantics/{entry['semantics']}/comparison.json"
+        yield from _classified(config, entry["semantics"])
+
+
+def _classified(config: Mapping, name: str) -> Iterator[str]:
+    analysis = config["semantics"][name]
+    for generator in analysis["generators"]:
+        for classifier in analysis["classifiers"]:
+            yield f"semantics/{name}/{generator}/{classifier}.parquet"
 
 
 def _figure_needs(config: Mapping, entry: Mapping) -> Iterator[str]:

@@ -35,8 +35,11 @@ def test_demo_runs_every_stage(snakemake):
         "make_perturbations": 2,
         "classify_perturbations": 2,
         "accumulate_gradients": 2,
-        "make_table": 3,
-        "make_figure": 15,  # two of each data set among them
+        "make_table": 4,
+        "compare_classifications": 1,
+        "take_epoch": 4,
+        "measure_losses": 6,
+        "make_figure": 20,  # two of each data set among them
         "render_page": 1,
         "render_html": 1,
     }

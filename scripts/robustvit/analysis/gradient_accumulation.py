@@ -16,6 +16,7 @@ from robustvit.core.progress import Progress
 from robustvit.core.random import fold, uniform
 from robustvit.core.seeding import derive_seed
 from robustvit.evaluation.shards import load_model, predict
+from robustvit.reporting.class_names import place_of
 from robustvit.training.devices import Device
 
 
@@ -29,7 +30,7 @@ def accumulate_gradients(
     true start is 0 or 1, as in the released code; `start` is this true start.
 
     Args:
-        spec: GRADIENTS; `targets` are class names or places.
+        spec: GRADIENTS; `targets` are class names, first words of synsets, or places.
         classes: the model's class names in label order, unless `spec["classes"]` has them.
         weights: weights of the model.
         device: where to compute.
@@ -59,9 +60,9 @@ def resolve_targets(targets: list[int | str], classes: list[str], num_classes: i
     """
     places = []
     for target in targets:
-        if isinstance(target, str) and target not in classes:
+        place = place_of(target, classes) if isinstance(target, str) else target
+        if place is None:
             raise unknown_name("target class", target, classes, "gradients.targets")
-        place = classes.index(target) if isinstance(target, str) else target
         if not 0 <= place < num_classes:
             raise UserError(
                 f"gradients.targets: class {place}, expected 0 to {num_classes - 1}, the model's "

@@ -21,6 +21,7 @@ from robustvit.data.png import encode_png
 from robustvit.data.writing import About, derived_name, derived_source, write_into
 from robustvit.evaluation.shards import Shard, load_model, load_shard, predict
 from robustvit.models.entry_points import model_plugins
+from robustvit.reporting.class_names import place_of
 from robustvit.training.devices import Device
 
 SIGNS = {"minus": -1.0, "plus": 1.0}
@@ -49,6 +50,9 @@ def picture(images: Tensor, adversarial: Tensor, epsilon: float, sign: str) -> n
 def attack_batches(model: nn.Module, shard: Shard, spec: dict) -> Iterator[tuple[slice, Tensor]]:
     """Attack every example, also those that the model misclassifies, batch by batch.
 
+    With `attack_label` "prediction" an image is moved away from what the model takes it for (spec
+    E10, Figure 1), else away from its label.
+
     Yields:
         The place of the batch in the shard, and the adversarial images.
 
@@ -64,9 +68,12 @@ def attack_batches(model: nn.Module, shard: Shard, spec: dict) -> Iterator[tuple
     step = default_step_size(epsilon, options["steps"], options["step_factor"])
     for start in range(0, len(shard.images), spec["batch_size"]):
         part = slice(start, start + spec["batch_size"])
+        labels = shard.labels[part]
+        if spec.get("attack_label") == "prediction":
+            labels = predict(model, shard.images[part], spec["batch_size"]).argmax(dim=1)
         with attack_mode(model, "eval"):
             yield part, perturb(
-                model, shard.images[part], shard.labels[part], epsilon=epsilon,
+                model, shard.images[part], labels, epsilon=epsilon,
                 norm=threat["norm"], steps=options["steps"], step_size=step,
                 seeds=shard.seeds[part],
             )  # fmt: skip
@@ -87,9 +94,11 @@ class PerturbationSet:
         place = {"shard": {"index": 0, "count": 1}}
         self.shard = load_shard({**spec, **place}, manifest, device)
         self.model = load_model(spec["model"], weights, device)
-        wanted = [self.classes.index(name) for name in spec.get("show") or []]
+        wanted = [_place(name, self.classes) for name in spec.get("show") or []]
         labels = self.shard.labels.cpu().numpy()
-        self.kept = choose_examples(len(self.shard.ids), spec["seed"], labels, wanted)
+        self.kept = choose_examples(
+            len(self.shard.ids), spec["seed"], labels, wanted, spec.get("examples") or EXAMPLES
+        )
         self.adversarial: dict[int, Tensor] = {}
 
     def plan(self) -> DatasetPlan:
@@ -137,8 +146,19 @@ class PerturbationSet:
         }  # fmt: skip
 
 
+def _place(name: str, classes: Sequence[str]) -> int:
+    place = place_of(name, classes)
+    if place is None:
+        raise unknown_name("class", name, classes, "semantics.show")
+    return place
+
+
 def choose_examples(
-    total: int, seed: int, labels: np.ndarray | None = None, wanted: Sequence[int] = ()
+    total: int,
+    seed: int,
+    labels: np.ndarray | None = None,
+    wanted: Sequence[int] = (),
+    count: int = EXAMPLES,
 ) -> list[int]:
     """Pick the examples for figures: the same for every attacked model.
 
@@ -147,10 +167,11 @@ def choose_examples(
         seed: of the run.
         labels: int64 [total], needed with `wanted`.
         wanted: labels of which one example each is picked too, the first in this order.
+        count: examples besides those.
     """
     order = np.random.default_rng(derive_seed(seed, "perturbation examples")).permutation(total)
     firsts = [order[np.isin(labels[order], [label])][:1] for label in wanted]
-    return sorted({int(place) for part in (order[:EXAMPLES], *firsts) for place in part})
+    return sorted({int(place) for part in (order[:count], *firsts) for place in part})
 
 
 def make_perturbations(
@@ -186,8 +207,8 @@ def make_perturbations(
 def _describe(path: Path, spec: dict, original: dict, device: Device) -> None:
     """Add to the set's manifest what was attacked and how."""
     manifest = read_json(path)
-    keys = ("semantics", "generator", "attack", "threat", "sign", "dataset")
-    manifest["perturbation"] = {key: spec[key] for key in keys}
+    keys = ("semantics", "generator", "attack", "threat", "sign", "dataset", "attack_label")
+    manifest["perturbation"] = {key: spec[key] for key in keys if key in spec}
     manifest["perturbation"]["attacked_set"] = original["dataset"]
     manifest["provenance"] = provenance.collect(
         seed=spec["seed"], device=device.name, seconds=manifest["provenance"]["seconds"]

@@ -2,7 +2,7 @@
 
 A key is a stage and what it works on: `train/<experiment>`, `evaluate/<experiment>/<protocol>`,
 `perturb/<analysis>/<generator>`, `classify/<analysis>/<generator>/<classifier>`,
-`gradients/<analysis>/<experiment>`, `build/<data set>`.
+`gradients/<analysis>/<experiment>`, `losses/<analysis>/<experiment>`, `build/<data set>`.
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ def jobs_of(config: Mapping) -> Iterator[tuple[str, str, dict[str, str]]]:
         for experiment in entry["experiments"]:
             wildcards = {"analysis": name, "experiment": experiment}
             yield f"gradients/{name}/{experiment}", "accumulate_gradients", wildcards
+    for name, entry in config["attack_losses"].items():
+        for experiment in entry["experiments"]:
+            wildcards = {"analysis": name, "experiment": experiment}
+            yield f"losses/{name}/{experiment}", "measure_losses", wildcards
     for name, entry in config["semantics"].items():
         for generator in entry["generators"]:
             wildcards = {"analysis": name, "generator": generator}

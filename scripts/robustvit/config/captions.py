@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from string import Formatter
 
-from robustvit.config import specs
+from robustvit.config import analysis_specs, specs
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.reporting.formatting import count, sentence_list, setting
 from robustvit.reporting.protocols import SIGNS, attack_name
@@ -34,6 +34,8 @@ def table_values(config: Mapping, entry: Mapping) -> dict[str, str]:
     if "semantics" in entry:
         return semantics_values(config, entry["semantics"])
     rows = [row for row in entry.get("rows", []) if isinstance(row, str)]
+    if entry.get("kind") == "overfitting":
+        return training_values(config, rows)
     return evaluation_values(config, rows, entry.get("columns", []))
 
 
@@ -44,6 +46,8 @@ def figure_values(config: Mapping, options: Mapping) -> dict[str, str]:
         values |= semantics_values(config, options["semantics"])
     if "gradients" in options:
         values |= gradients_values(config, options["gradients"])
+    if "attack_losses" in options:
+        values |= losses_values(config, options["attack_losses"])
     if "experiments" in options:
         values |= training_values(config, options["experiments"])
     if "protocols" in options:
@@ -82,10 +86,24 @@ def semantics_values(config: Mapping, name: str) -> dict[str, str]:
 
 def gradients_values(config: Mapping, name: str) -> dict[str, str]:
     """Of grown images: {attack}, {steps}, {step_factor}, {epsilon} in pixel units, {targets}."""
-    spec = specs.gradients_spec(config, name, config["gradients"][name]["experiments"][0])
+    spec = analysis_specs.gradients_spec(config, name, config["gradients"][name]["experiments"][0])
     shown = _plain({key: spec[key] for key in ("steps", "step_factor", "epsilon")})
     attack = attack_name("pgd", {"steps": spec["steps"]})
     return shown | {"attack": attack, "targets": count(len(spec["targets"]))}
+
+
+def losses_values(config: Mapping, name: str) -> dict[str, str]:
+    """Of losses under attack: {epsilon}, {num_examples}, {steps}, {most}, {step_for}, {seeds}."""
+    entry = config["attack_losses"][name]
+    return {
+        "num_examples": _images([entry.get("only_correct") or entry.get("num_examples")]),
+        "steps": sentence_list(map(setting, sorted(entry["steps"]))),
+        "most": setting(max(entry["steps"])),
+        "step_for": setting(entry.get("step_for")),
+        "seeds": count(entry.get("seeds", 1)),
+        "dataset": config["datasets"][entry["dataset"]]["label"],
+        **_epsilon([entry["threat"]]),
+    }
 
 
 def training_values(config: Mapping, names: list[str]) -> dict[str, str]:
@@ -96,7 +114,21 @@ def training_values(config: Mapping, names: list[str]) -> dict[str, str]:
     return {
         "epochs": sentence_list(map(setting, sorted(epochs)), "or"),
         "num_examples": _images(recipe["evaluate_examples"] for recipe in recipes),
+        **_watch_values(recipes),
         **_epsilon([entry["threat"] for entry in entries if entry["recipe"]]),
+    }
+
+
+def _watch_values(recipes: Iterable[Mapping]) -> dict[str, str]:
+    """Of watched trainings: {watch_steps} of the stronger attack, {watch_examples} watched."""
+    watched = [recipe["watch"] for recipe in recipes if recipe["watch"]]
+    if not watched:
+        return {}
+    steps = sorted({watch["steps"] for watch in watched})
+    images = sorted({watch["num_examples"] for watch in watched})
+    return {
+        "watch_steps": sentence_list(map(setting, steps), "or"),
+        "watch_examples": sentence_list(map(count, images), "or"),
     }
 
 

@@ -77,6 +77,7 @@ def add_evaluated_models(config: Mapping) -> dict:
             **config["report"],
             "tables": [TABLE],
             "figures": [],
+            "gallery": [],
             "evaluations": list(added),
             "notes": [],
         },

@@ -134,12 +134,14 @@ def report_experiments(config: Mapping) -> list[str]:
         entry = config["tables"][table]
         names += table_experiments(entry)
         names += _semantics_experiments(config, entry.get("semantics"))
-    for figure in report["figures"]:
+    for figure in shown_figures(config):
         options = config["figures"][figure].get("options", {})
         names += options.get("experiments", [])
         names += _semantics_experiments(config, options.get("semantics"))
         if "gradients" in options:
             names += config["gradients"][options["gradients"]]["experiments"]
+        if "attack_losses" in options:
+            names += config["attack_losses"][options["attack_losses"]]["experiments"]
     return with_parents(config, names)
 
 
@@ -175,10 +177,12 @@ def report_datasets(config: Mapping) -> list[str]:
         )
         found.update(dict.fromkeys(filter(None, used)))
     report = config["report"]
-    options = [config["figures"][name].get("options", {}) for name in report["figures"]]
+    options = [config["figures"][name].get("options", {}) for name in shown_figures(config)]
     analysed = [config["tables"][name] for name in report["tables"]] + options
     attacked = [entry["semantics"] for entry in analysed if "semantics" in entry]
     found.update(dict.fromkeys(config["semantics"][name]["dataset"] for name in attacked))
+    losses = [entry["attack_losses"] for entry in options if "attack_losses" in entry]
+    found.update(dict.fromkeys(config["attack_losses"][name]["dataset"] for name in losses))
     found.update(dict.fromkeys(name for shown in options for name in shown.get("datasets", [])))
     return list(found)
 
@@ -186,6 +190,11 @@ def report_datasets(config: Mapping) -> list[str]:
 def report_figures(config: Mapping) -> list[str]:
     """Figures of the report: those it names, and two of each of its data sets."""
     return [*config["report"]["figures"], *dataset_figures(report_datasets(config))]
+
+
+def shown_figures(config: Mapping) -> list[str]:
+    """Figures that the report names, those of the HTML report alone among them."""
+    return [*config["report"]["figures"], *config["report"]["gallery"]]
 
 
 def report_trainings(config: Mapping, started: bool | None = None) -> list[str]:

@@ -6,13 +6,14 @@ from collections.abc import Mapping
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.plugins import available, defines
+from robustvit.training.schedules import total_epochs
 
 ATTACKS, LOSSES = "robustvit.attacks", "robustvit.training.losses"
 # Every value a recipe has to end up with, so that no default hides in the code.
 RECIPE_KEYS = {
     "": "batch_size epochs cooldown_epochs label_smoothing drop_path normalization selection "
     "holdout_fraction ema_decay clip_grad_norm accumulation precision channels_last compile "
-    "evaluate_every evaluate_examples max_train_examples",
+    "evaluate_every evaluate_examples max_train_examples keep_epochs watch",
     "optimizer": "name lr weight_decay layer_decay betas eps momentum nesterov",
     "schedule": "name warmup_epochs warmup_prefix warmup_lr min_lr decay_epochs decay_rate per",
     "augmentation": "crop scale ratio interpolation resizer padding hflip rotation "
@@ -43,6 +44,7 @@ def check_recipe(where: str, recipe: Mapping) -> None:
                 raise UserError(f"{path}: is missing; set it or extend a recipe, `extends: base`.")
     check_plugin(LOSSES, recipe["loss"]["name"], f"{where}.loss")
     check_plugin(ATTACKS, recipe["attack"]["name"], f"{where}.attack")
+    _check_kept(f"{where}.keep_epochs", recipe)
     _check_optimizer(f"{where}.optimizer.name", recipe["optimizer"]["name"])
     _check_decays(f"{where}.schedule.decay_epochs", recipe["schedule"])
     if recipe["loss"]["name"] != "clean":
@@ -57,6 +59,15 @@ def check_plugin(package: str, name: str | None, where: str) -> None:
     """
     if name is not None and name not in available(package):
         raise unknown_name(f"plug-in of {package}", name, available(package), where)
+
+
+def _check_kept(where: str, recipe: Mapping) -> None:
+    kept, epochs = recipe["keep_epochs"], total_epochs(recipe)
+    if isinstance(kept, list) and kept and max(kept) > epochs:
+        raise UserError(
+            f"{where}: epoch {max(kept)} is to be kept, but the training ends after {epochs}. "
+            f"Example: [{max(epochs // 2, 1)}, {epochs}]"
+        )
 
 
 def _check_optimizer(where: str, name: str) -> None:

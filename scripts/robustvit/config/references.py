@@ -12,6 +12,7 @@ from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.sources import SCRIPTS
 from robustvit.data.mirrors import scheme_of
 from robustvit.data.source_files import DOWNLOADS, HASHES
+from robustvit.training.schedules import kept_epochs, total_epochs
 
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
@@ -19,6 +20,8 @@ TARGETS = (  # rules whose names are not those of scripts
     *("pretrain_model", "finetune_model", "draw_rule_graph"),
     *("render_html", "render_page", "report_now"),
 )
+# Sections whose entries an option of a figure may name.
+SHOWN = ("experiments", "datasets", "protocols", "semantics", "gradients", "attack_losses")
 LEAST_255 = {"linf": 0.25, "l2": 8.0}
 
 
@@ -51,6 +54,8 @@ def check_references(config: Mapping) -> None:
         check_attack_options(f"semantics.{name}", entry.get("attack", "pgd"), options)
     for name, entry in config["gradients"].items():
         _known_all(config, "experiments", entry["experiments"], f"gradients.{name}.experiments")
+    for name, entry in config["attack_losses"].items():
+        _check_losses(config, f"attack_losses.{name}", entry)
     for name, entry in config["tables"].items():
         _check_table(config, f"tables.{name}", entry)
     _check_target_names(config)
@@ -58,6 +63,7 @@ def check_references(config: Mapping) -> None:
         _check_figure(config, f"figures.{name}.options", entry.get("options", {}))
     for section in ("tables", "figures"):
         _known_all(config, section, config["report"][section], f"report.{section}")
+    _known_all(config, "figures", config["report"]["gallery"], "report.gallery")
     _known_all(config, "experiments", config["report"]["evaluations"], "report.evaluations")
 
 
@@ -124,6 +130,15 @@ def _check_recipe(config: Mapping, where: str, entry: Mapping) -> None:
             f"{where}.threat: recipe {name} trains on adversarial examples and "
             "needs a radius. Example: threat: {norm: linf, epsilon_255: 4}"
         )
+    _check_watch(where, entry)
+
+
+def _check_watch(where: str, entry: Mapping) -> None:
+    if entry["recipe"]["watch"] and entry["threat"] is None:
+        raise UserError(
+            f"{where}.overrides.watch: there is no attack to watch without a radius. Set it to "
+            "null, or give threat: {norm: linf, epsilon_255: 4}"
+        )
 
 
 def check_threat(where: str, threat: Mapping | None) -> None:
@@ -173,6 +188,23 @@ def _check_semantics(config: Mapping, where: str, entry: Mapping) -> None:
     check_threat(f"{where}.threat", entry["threat"])
 
 
+def _check_losses(config: Mapping, where: str, entry: Mapping) -> None:
+    _known_all(config, "experiments", entry["experiments"], f"{where}.experiments")
+    known(config, "datasets", entry["dataset"], f"{where}.dataset")
+    if entry["threat"] is None:
+        raise UserError(f"{where}.threat: needs a radius such as {{norm: linf, epsilon_255: 4}}")
+    check_threat(f"{where}.threat", entry["threat"])
+    for name in entry["experiments"] if entry.get("epochs") else []:
+        recipe = config["experiments"][name]["recipe"] or {}
+        kept = kept_epochs(recipe, total_epochs(recipe)) if recipe else []
+        for epoch in entry["epochs"]:
+            if epoch not in kept:
+                raise UserError(
+                    f"{where}.epochs: {name} keeps no weights of epoch {epoch}. Add it to its "
+                    f"recipe: keep_epochs: {entry['epochs']}"
+                )
+
+
 def _check_table(config: Mapping, where: str, entry: Mapping) -> None:
     _known_all(config, "protocols", entry.get("columns", []), f"{where}.columns")
     _known_all(config, "experiments", table_experiments(entry), f"{where}.rows")
@@ -195,7 +227,7 @@ def quoted_rows(entry: Mapping) -> list[Mapping]:
 
 def _check_figure(config: Mapping, where: str, options: Mapping) -> None:
     """Names in a figure's options; an option may hold one name or a list of them."""
-    for section in ("experiments", "datasets", "protocols", "semantics", "gradients"):
+    for section in SHOWN:
         named = options.get(section, [])
         names = [named] if isinstance(named, str) else named
         _known_all(config, section, names, f"{where}.{section}")

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 
 from robustvit.config import inputs, specs
+from robustvit.config.analysis_specs import FINAL, losses_names
 
 SHARD = 64  # images that are worth a job of their own
 ADVERSARIAL = "export_adversarial"
@@ -31,7 +32,7 @@ def report_jobs(config: Mapping) -> dict[str, list[str] | dict[str, int] | None]
         ADVERSARIAL: [f"{n}-{p}" for n, p in pairs if _keeps_images(config, p)],
         **_analyses(config),
         "make_table": list(config["report"]["tables"]),
-        "make_figure": inputs.report_figures(config),
+        "make_figure": [*inputs.report_figures(config), *config["report"]["gallery"]],
         "draw_rule_graph": None,
     }
 
@@ -79,6 +80,7 @@ def _analyses(config: Mapping) -> dict[str, list[str]]:
     classified = _table_analyses(config)
     perturbed = dict.fromkeys([*classified, *_named_by_figures(config, "semantics")])
     grown = dict.fromkeys(_named_by_figures(config, "gradients"))
+    measured = dict.fromkeys(_named_by_figures(config, "attack_losses"))
     semantics, gradients = config["semantics"], config["gradients"]
     return {
         "make_perturbations": [f"{a}-{g}" for a in perturbed for g in semantics[a]["generators"]],
@@ -88,7 +90,21 @@ def _analyses(config: Mapping) -> dict[str, list[str]]:
             for generator in semantics[a]["generators"]
             for classifier in semantics[a]["classifiers"]
         ],
+        "compare_classifications": classified,
         "accumulate_gradients": [f"{a}-{e}" for a in grown for e in gradients[a]["experiments"]],
+        "take_epoch": sorted(
+            {
+                f"{experiment}-{epoch}"
+                for name in measured
+                for experiment, epoch in losses_names(config, name)
+                if epoch != FINAL
+            }
+        ),
+        "measure_losses": [
+            f"{name}-{experiment}-{epoch}"
+            for name in measured
+            for experiment, epoch in losses_names(config, name)
+        ],
     }
 
 
@@ -98,5 +114,5 @@ def _table_analyses(config: Mapping) -> list[str]:
 
 
 def _named_by_figures(config: Mapping, key: str) -> list:
-    entries = (config["figures"][name].get("options", {}) for name in config["report"]["figures"])
+    entries = (config["figures"][name].get("options", {}) for name in inputs.shown_figures(config))
     return [options[key] for options in entries if key in options]

@@ -41,6 +41,12 @@ def table_spec(config: Mapping, name: str) -> dict:
     }
     if common["kind"] == "semantics":
         return common | _semantics_table(config, entry)
+    if common["kind"] == "overfitting":
+        rows = [
+            row | {"attacks": _attack_labels(config, row["experiment"])}
+            for row in labelled(config, entry.get("rows", []))
+        ]
+        return common | {"rows": rows}
     columns = entry.get("columns", [])
     rows = [_row(config, name, row, columns) for row in entry.get("rows", [])]
     return common | {"columns": [column(config, c) for c in columns], "rows": rows}
@@ -81,6 +87,8 @@ def _semantics_table(config: Mapping, entry: Mapping) -> dict:
         "generators": labelled(config, analysis["generators"]),
         "classifiers": labelled(config, analysis["classifiers"]),
         "published": entry.get("published", {}),
+        "controls": analysis.get("controls", []) if entry.get("controls") else [],
+        "compared": True,
     }
 
 
@@ -88,12 +96,15 @@ def figure_options(config: Mapping, name: str) -> dict:
     """A figure's options with every name of an analysis or experiment written out with labels."""
     options = dict(config["figures"][name].get("options", {}))
     if "semantics" in options:
-        generators = config["semantics"][options["semantics"]]["generators"]
-        options["generators"] = labelled(config, generators)
+        analysis = config["semantics"][options["semantics"]]
+        options["generators"] = labelled(config, analysis["generators"])
+        options["sign"] = analysis.get("sign", "minus")
     if "gradients" in options:
         experiments = config["gradients"][options["gradients"]]["experiments"]
         options["models"] = labelled(config, experiments)
         options["folder"] = f"gradients/{options['gradients']}"
+    if "attack_losses" in options:
+        options |= _losses_options(config, options["attack_losses"])
     if "experiments" in options:
         options["experiments"] = labelled(config, options["experiments"])
         shown = options.get("protocols") or list(config["protocols"])
@@ -101,6 +112,8 @@ def figure_options(config: Mapping, name: str) -> dict:
             row
             | {"evaluate": asked(config, row["experiment"], shown)}
             | {"chosen_on_test": _chosen_on_test(config, row["experiment"])}
+            | {"attacks": _attack_labels(config, row["experiment"])}
+            | {"epsilon_255": _radius(config, row["experiment"])}
             for row in options["experiments"]
         ]
     if "protocols" in options:
@@ -113,6 +126,30 @@ def figure_options(config: Mapping, name: str) -> dict:
     if options.get("rulegraph"):
         options["dot"] = "rulegraph.dot"
     return options
+
+
+def _losses_options(config: Mapping, name: str) -> dict:
+    """What a figure of losses under attack is told of its analysis."""
+    entry = config["attack_losses"][name]
+    return {
+        "folder": f"losses/{name}",
+        "models": labelled(config, entry["experiments"]),
+        "epochs": entry.get("epochs"),
+        "steps": sorted(entry["steps"]),
+    }
+
+
+def _radius(config: Mapping, name: str) -> float:
+    """Radius of an experiment's evaluation in 1/255; 0 without an attack."""
+    return (config["experiments"][name]["eval_threat"] or {"epsilon_255": 0})["epsilon_255"]
+
+
+def _attack_labels(config: Mapping, name: str) -> list[str] | None:
+    """Names of the two attacks that a training is watched with; None if it is not."""
+    recipe = config["experiments"][name]["recipe"]
+    if not recipe or not recipe["watch"]:
+        return None
+    return [f"PGD-{recipe[part]['steps']}" for part in ("attack", "watch")]
 
 
 def _chosen_on_test(config: Mapping, name: str) -> bool:
@@ -254,7 +291,7 @@ def _semantics(config: Mapping) -> list[dict]:
     """Analyses that the report shows; one that only figures show has nothing to be classified."""
     report = config["report"]
     tables = {config["tables"][name].get("semantics") for name in report["tables"]}
-    options = (config["figures"][name].get("options", {}) for name in report["figures"])
+    options = (config["figures"][name].get("options", {}) for name in inputs.shown_figures(config))
     shown = tables | {option.get("semantics") for option in options}
     return [
         {

@@ -30,7 +30,7 @@ DEFAULTS = {
         "gradients": {"device": None},
     },
     "monitoring": {"every_steps": 50, "tensorboard": True, "wandb": None},
-    "report": {"evaluations": [], "notes": []},
+    "report": {"gallery": [], "evaluations": [], "notes": []},
     "plan": {
         "targets": ["report"],
         "device": "a100",
@@ -41,7 +41,7 @@ DEFAULTS = {
 }
 SECTIONS = (
     *("stand_ins", "checkpoints", "evaluate_models", "sweeps", "semantics", "gradients"),
-    *("tables", "figures"),
+    *("attack_losses", "tables", "figures"),
 )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 
 from robustvit.core.errors import UserError
 
-ANALYSIS_BATCH = 64
+OPTIONAL = ("keep_epochs", "watch")  # keys of a recipe that say nothing while they are null
 HALF = {"mean": [0.5, 0.5, 0.5], "std": [0.5, 0.5, 0.5]}
 
 
@@ -136,7 +136,7 @@ def _normalization(experiment: Mapping, dataset: Mapping) -> dict | None:
 def train_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict:
     """Everything that decides the weights of experiment `name`, and nothing else."""
     entry = config["experiments"][name]
-    recipe = {key: value for key, value in entry["recipe"].items() if key != "normalization"}
+    recipe = {key: value for key, value in entry["recipe"].items() if _decides(key, value)}
     monitored = entry["monitor_dataset"]
     return {
         "experiment": name,
@@ -156,6 +156,11 @@ def train_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict
         "threat": entry["threat"],
         "init": _init_spec(config, entry["init"]),
     }
+
+
+def _decides(key: str, value: object) -> bool:
+    """Whether a value of a recipe has a part in its training as such."""
+    return key != "normalization" and not (key in OPTIONAL and value is None)
 
 
 def _trained_on(config: Mapping, name: str, dataset: str, stand_in: Mapping[str, bool]) -> dict:
@@ -219,66 +224,6 @@ def evaluate_spec(
         "model": model_spec(config, name),
         "shard": {"index": index, "count": count},
         "save_adversarial": config["protocols"][protocol].get("save_adversarial", False),
-    }
-
-
-def perturb_spec(config: Mapping, name: str, generator: str, stand_in: Mapping[str, bool]) -> dict:
-    """Perturbations of one generator for the semantics analysis `name`."""
-    entry = config["semantics"][name]
-    dataset = config["datasets"][entry["dataset"]]
-    return {
-        "semantics": name,
-        "generator": generator,
-        "attack": {"name": entry.get("attack", "pgd"), "options": entry.get("options", {})},
-        "threat": entry["threat"],
-        "dataset": dataset_spec(
-            config,
-            entry["dataset"],
-            dataset["eval_split"],
-            entry.get("num_examples"),
-            stand_in[entry["dataset"]],
-            **model_images(config, generator),
-        ),
-        "show": entry.get("show", []),
-        "model": model_spec(config, generator),
-        "sign": entry.get("sign", "minus"),
-        "seed": config["seed"],
-        "batch_size": analysis_batch_size(config),
-    }
-
-
-def analysis_batch_size(config: Mapping) -> int:
-    """Images per batch of an analysis, whose last bits depend on it: "auto" is a fixed number."""
-    size = config["compute"]["batch_size"]
-    return ANALYSIS_BATCH if size == "auto" else size
-
-
-def classify_spec(config: Mapping, name: str, generator: str, classifier: str) -> dict:
-    """Classification of one generator's perturbations by one classifier."""
-    return {
-        "semantics": name,
-        "generator": generator,
-        "classifier": classifier,
-        "model": model_spec(config, classifier),
-        "num_classes": config["datasets"][config["semantics"][name]["dataset"]]["num_classes"],
-        "seed": config["seed"],
-        "batch_size": analysis_batch_size(config),
-    }
-
-
-def gradients_spec(config: Mapping, name: str, experiment: str) -> dict:
-    """Gradient accumulation of one experiment's model towards the target classes by name."""
-    entry = config["gradients"][name]
-    model = model_spec(config, experiment)
-    return {
-        "experiment": experiment,
-        "model": model,
-        "targets": entry["targets"],
-        "epsilon": entry.get("epsilon", 15.0),
-        "steps": entry.get("steps", 100),
-        "step_factor": entry.get("step_factor", 1.5),
-        "image_size": model["image_size"],
-        "seed": config["seed"],
     }
 
 

@@ -47,8 +47,13 @@ def save_weights(path: str | Path, model: nn.Module, metadata: Mapping[str, str]
         model: its wrappers are left out, so that timm can load the file.
         metadata: strings that are kept in the file's header; no times, or bytes would differ.
     """
+    write_state(path, _own_tensors(model), metadata)
+
+
+def write_state(path: str | Path, tensors: dict[str, Tensor], metadata: Mapping[str, str]) -> None:
+    """Write tensors, each with memory of its own, as safetensors: see `save_weights`."""
     with atomic_path(path) as temporary:
-        save_file(_own_tensors(model), temporary, metadata=dict(metadata))
+        save_file(tensors, temporary, metadata=dict(metadata))
         _sort_metadata(temporary)
 
 

@@ -20,7 +20,9 @@ STAGES = {
     "evaluate_model": "evaluate", "gather_evaluation": "evaluate",
     "export_robustbench": "evaluate", "export_adversarial": "evaluate",
     "make_perturbations": "semantics", "classify_perturbations": "semantics",
-    "accumulate_gradients": "analyses",
+    "compare_classifications": "semantics",
+    "accumulate_gradients": "analyses", "measure_losses": "analyses",
+    "take_epoch": "analyses",
 }  # fmt: skip
 ORDER = (
     *("data", "checkpoints", "pretrain", "finetune", "evaluate"),

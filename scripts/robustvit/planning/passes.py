@@ -40,6 +40,12 @@ def monitored(recipe: Mapping, cost: Cost) -> float:
     return 2.0 + recipe["attack"]["steps"] * cost.attack
 
 
+def watched(recipe: Mapping, cost: Cost) -> float:
+    """Passes for one image watched for catastrophic overfitting: a weak and a strong attack."""
+    steps = recipe["attack"]["steps"] + recipe["watch"]["steps"]
+    return 2.0 + steps * cost.attack
+
+
 def evaluation(
     attack: str | None, options: Mapping, classes: int, cost: Cost, standing: Standing
 ) -> Range:

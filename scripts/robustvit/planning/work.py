@@ -12,12 +12,13 @@ from robustvit.planning.facts import Facts
 from robustvit.planning.images import Images
 from robustvit.planning.jobs import Job
 from robustvit.planning.models import model_cost
-from robustvit.planning.passes import Standing, evaluation, monitored, training_step
+from robustvit.planning.passes import Standing, evaluation, monitored, training_step, watched
 from robustvit.planning.ranges import ZERO, Range, exactly, read_range
 from robustvit.planning.rates import Rates
 from robustvit.reporting.published import Published
-from robustvit.training.schedules import total_epochs
+from robustvit.training.schedules import kept_epochs, total_epochs
 
+LOSS_BYTES = 12  # of an image, number of steps and repetition in a file of losses
 ROW_BYTES = 120  # of an example and attack in an evaluation's file
 MB, GB = 1e6, 1e9
 
@@ -68,6 +69,7 @@ class Planner:
             "make_perturbations": self._perturb,
             "classify_perturbations": self._classify,
             "accumulate_gradients": self._accumulate,
+            "measure_losses": self._losses,
             "build_dataset": self._build,
             "fetch_source": self._fetch,
             "import_checkpoint": self._import,
@@ -94,11 +96,17 @@ class Planner:
         cost, rate = model_cost(model), self.rates.rate(model, recipe["precision"])
         images, seen = self._training_images(entry, recipe)
         passes = images * training_step(recipe, cost) + seen * monitored(recipe, cost)
+        kept = len(kept_epochs(recipe, total_epochs(recipe)))
+        if recipe["watch"]:
+            times = math.ceil(total_epochs(recipe) / recipe["evaluate_every"])
+            passes += times * recipe["watch"]["num_examples"] * watched(recipe, cost)
         seconds = self._with_loading(rate.seconds * passes, images + seen, model["image_size"])
         if self.shared > 1:
             seconds = _divide(seconds, self.facts.price("shared_efficiency") * self.shared)
         # Kept: weights; while it runs also model, optimiser's two moments and the best one so far.
-        return Work(seconds, self.shared, 5 * 4 * cost.parameters / GB, 0.0, rate.basis)
+        return Work(
+            seconds, self.shared, (5 + 2 * kept) * 4 * cost.parameters / GB, 0.0, rate.basis
+        )
 
     def _training_images(self, entry: Mapping, recipe: Mapping) -> tuple[float, float]:
         """Images trained on and evaluated in all epochs."""
@@ -168,6 +176,7 @@ class Planner:
         entry = self.config["semantics"][wildcards["analysis"]]
         rate = self.rates.rate(specs.model_spec(self.config, wildcards["classifier"]), "float32")
         images = self.images.evaluated(entry["dataset"], entry.get("num_examples"))
+        images *= 1 + len(entry.get("controls", []))
         return Work(rate.seconds * images, 1, images * ROW_BYTES / GB, 0.0, rate.basis)
 
     def _accumulate(self, wildcards: Mapping) -> Work:
@@ -176,6 +185,18 @@ class Planner:
         cost, rate = model_cost(model), self.rates.rate(model, "float32")
         passes = len(entry["targets"]) * entry.get("steps", 100) * cost.attack
         return Work(rate.seconds * passes, 1, 0.0, 0.0, rate.basis)
+
+    def _losses(self, wildcards: Mapping) -> Work:
+        entry = self.config["attack_losses"][wildcards["analysis"]]
+        model = specs.model_spec(self.config, wildcards["experiment"])
+        cost, rate = model_cost(model), self.rates.rate(model, "float32")
+        images = self.images.evaluated(entry["dataset"], entry.get("num_examples"))
+        images = entry.get("only_correct") or images
+        steps = entry["steps"]
+        attacked = (max if entry.get("step_for") else sum)(steps) * cost.attack + len(steps)
+        repeated = images * entry.get("seeds", 1)
+        disk = repeated * len(steps) * LOSS_BYTES / GB
+        return Work(rate.seconds * (repeated * attacked), 1, disk, 0.0, rate.basis)
 
     def _build(self, wildcards: Mapping) -> Work:
         dataset = wildcards["dataset"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -15,6 +16,19 @@ def readable(name: str) -> str:
     if not SYNSET.fullmatch(name):
         return name
     return _lemmas().get(name, name)
+
+
+def place_of(name: str, classes: Sequence[str]) -> int | None:
+    """Place of a class by its own name or, for a synset, by its first English word.
+
+    Returns:
+        The place in `classes`; None if no class has the name, or several have that word.
+    """
+    if name in classes:
+        return list(classes).index(name)
+    wanted = name.casefold().replace("_", " ")
+    found = [i for i, own in enumerate(classes) if readable(str(own)).casefold() == wanted]
+    return found[0] if len(found) == 1 else None
 
 
 @cache

@@ -84,6 +84,11 @@ class Results:
         """Path of a data set's manifest, relative to the root."""
         return f"datasets/{name}/manifest.json"
 
+    @staticmethod
+    def comparison_file(semantics: str) -> str:
+        """Path of the comparison of an analysis' classifications, relative to the root."""
+        return f"semantics/{semantics}/comparison.json"
+
     def evaluation(self, experiment: str, protocol: str) -> dict | None:
         """A gathered evaluation, or None if it was not run."""
         return read_optional_json(self.root / self.evaluation_file(experiment, protocol))
@@ -95,6 +100,10 @@ class Results:
     def perturbations(self, semantics: str, generator: str) -> dict | None:
         """The manifest of a generator's perturbations."""
         return read_optional_json(self.root / "semantics" / semantics / generator / "manifest.json")
+
+    def comparison(self, semantics: str) -> dict | None:
+        """The comparison of an analysis' classifications, or None if it was not made."""
+        return read_optional_json(self.root / self.comparison_file(semantics))
 
     def dataset(self, name: str) -> dict | None:
         """A data set's manifest."""

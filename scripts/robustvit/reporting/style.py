@@ -67,8 +67,12 @@ def new_figure(width: float, height: float, layout: str | None = "constrained") 
     return Figure(figsize=(width, height), layout=layout)
 
 
-def picture_grid(labels: list[str], columns: int, largest: float = 1.2) -> tuple[Figure, list]:
-    """Make rows of square pictures with a label at the left and room for a line above and below.
+def picture_grid(
+    labels: list[str], columns: int, largest: float = 1.2, blocks: int = 1
+) -> tuple[Figure, list]:
+    """Make rows of square pictures with a label at the left and room for a line below each.
+
+    Above each of `blocks` blocks of rows with the same labels there is room for a title.
 
     Returns:
         The figure and its axes as a list of rows; no frames or ticks.
@@ -76,11 +80,12 @@ def picture_grid(labels: list[str], columns: int, largest: float = 1.2) -> tuple
     margin, gap, line, top = 0.86, 0.05, 0.21, 0.20  # inches
     side = min((TEXT_WIDTH - margin - gap * (columns - 1)) / columns, largest)
     width = margin + columns * (side + gap) - gap
-    height = top + len(labels) * (side + line)
+    height = blocks * (top + len(labels) * (side + line))
     figure = new_figure(width, height, layout=None)
     grid = []
-    for row, label in enumerate(labels):
-        bottom = height - top - row * (side + line) - side
+    for row, label in enumerate(labels * blocks):
+        titles = (1 + row // len(labels)) * top
+        bottom = height - titles - row * (side + line) - side
         boxes = [(margin + column * (side + gap), bottom, side, side) for column in range(columns)]
         grid.append([figure.add_axes(_relative(box, width, height)) for box in boxes])
         for axes in grid[-1]:

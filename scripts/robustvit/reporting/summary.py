@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
+from robustvit.analysis.overfitting import detect_in_metrics
 from robustvit.core import provenance
 from robustvit.core.errors import UserError
 from robustvit.planning.facts import load_facts
@@ -48,6 +49,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "tables": {name: table for name, table in tables.items() if table},
         "evaluations": _evaluations(experiments, results),
         "semantics": list(_semantics(spec, results)),
+        "comparisons": list(_comparisons(spec, results)),
         "training": {name: _training(name, entry, results) for name, entry in experiments.items()},
         "datasets": {name: _dataset(name, results) for name in spec.get("datasets") or {}},
         "checkpoints": {n: results.checkpoint(n) for n in spec.get("checkpoints") or []},
@@ -123,6 +125,14 @@ def _semantics(spec: dict, results: Results) -> Iterator[dict]:
             yield names_of | {k: v for k, v in record.items() if k != "provenance"} | {"file": file}
 
 
+def _comparisons(spec: dict, results: Results) -> Iterator[dict]:
+    """Of each analysis: which generators differ by a test, and whether controls are at chance."""
+    for analysis in spec.get("semantics") or []:
+        found = results.comparison(analysis["name"]) if analysis["classifiers"] else None
+        if found is not None:
+            yield found | {"file": results.comparison_file(analysis["name"])}
+
+
 def _training(name: str, entry: dict, results: Results) -> dict:
     if not entry.get("recipe"):
         return {"status": "not trained here"}
@@ -135,6 +145,7 @@ def _training(name: str, entry: dict, results: Results) -> dict:
         "epochs": len(found["metrics"]),
         "seconds": made.get("seconds"),
         "kept": _kept_epoch(found["metrics"]),
+        "overfitting": detect_in_metrics(found["metrics"]),
         "provenance": made,
     }
 

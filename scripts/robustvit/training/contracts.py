@@ -118,6 +118,7 @@ class EvaluationContext:
         after_step: called after each attack step and each batch, for devices that have to be
             synchronised.
         total: sums counts over all processes that evaluate together.
+        strong: a stronger attack, if the recipe watches for catastrophic overfitting.
     """
 
     model: nn.Module
@@ -127,3 +128,4 @@ class EvaluationContext:
     autocast: Callable[[], AbstractContextManager]
     after_step: Callable[[], None]
     total: Callable[[Tensor], Tensor]
+    strong: AttackSettings | None = None

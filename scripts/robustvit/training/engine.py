@@ -10,11 +10,13 @@ from pathlib import Path
 from robustvit.core.errors import UserError
 from robustvit.core.progress import Progress
 from robustvit.training.interruption import Interrupted, InterruptionFlag, interruptions
+from robustvit.training.kept import keep_weights
 from robustvit.training.loading import train_loader
-from robustvit.training.metrics import note, step_row
+from robustvit.training.metrics import note, step_row, watched_row
 from robustvit.training.monitor import Monitor
 from robustvit.training.plan import Plan
 from robustvit.training.run import Run, start_run
+from robustvit.training.schedules import kept_epochs
 from robustvit.training.state import StateFolder, check_finite
 from robustvit.training.step import train_step
 from robustvit.training.tallies import Tallies
@@ -50,6 +52,7 @@ class Trainer:
             self.run.restore(state, plan.device)
         self._saved_at = time.monotonic()
         self._flag = InterruptionFlag()
+        self._kept = kept_epochs(plan.recipe, plan.epochs)
         self._note = ""
         self.monitor = Monitor([], every_steps=50, total_steps=plan.total_steps)
 
@@ -104,7 +107,13 @@ class Trainer:
             scores = plan.evaluator.evaluate(context)
             if plan.recipe["selection"] != "last":
                 run.keep_if_best(scores.get("robust", scores["clean"]), epoch)
+            if plan.watcher is not None:
+                scores |= plan.watcher.evaluate(
+                    plan.watch_context(run.evaluated_model, self._agree)
+                )
         run.rows.append(self._row(epoch, scores, time.perf_counter() - started))
+        if epoch + 1 in self._kept and plan.device.is_main:
+            keep_weights(self.states.folder, run, epoch + 1)
         self.monitor.epoch(run.rows[-1])
         run.tallies = Tallies()
 
@@ -191,4 +200,5 @@ class Trainer:
             "eval_robust_top1": scores.get("robust"),
             "seconds": run.tallies.seconds + evaluation_seconds,
             "eval_split": plan.data.evaluation_split,
+            **watched_row(scores),
         }

@@ -32,6 +32,20 @@ COLUMNS = (
 )
 
 
+WATCHED = (  # more columns, if the recipe has a `watch`: accuracies on the same few images
+    "watch_weak_top1",  # under the training's own attack
+    "watch_strong_top1",  # under PGD of more steps
+    "watch_examples",
+)
+
+
+def watched_row(scores: dict[str, float]) -> dict:
+    """The columns `WATCHED` of an epoch; nothing if it was not watched."""
+    if "strong" not in scores:
+        return {}
+    return dict(zip(WATCHED, (scores[k] for k in ("weak", "strong", "watched")), strict=True))
+
+
 def step_row(plan: Plan, step: int, tallies: Tallies) -> dict:
     """Measure a training after `step` steps.
 
@@ -89,10 +103,11 @@ def write_metrics(path: str | Path, rows: Sequence[dict], selected: int | None =
     """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    columns = COLUMNS + (WATCHED if any(WATCHED[0] in row for row in rows) else ())
+    writer.writerow(columns)
     for row in rows:
         row = {**row, "selected": int(row["epoch"] == selected)}
-        writer.writerow([format_field(row.get(column)) for column in COLUMNS])
+        writer.writerow([format_field(row.get(column)) for column in columns])
     write_text(path, text.getvalue())
 
 

@@ -11,6 +11,7 @@ from robustvit.core.disk import needs_space
 from robustvit.models.normalization import inner_model
 from robustvit.models.weights import save_weights
 from robustvit.training.card import model_card
+from robustvit.training.kept import join_kept
 from robustvit.training.metrics import write_metrics
 from robustvit.training.monitoring.steps_file import NAME, copy_steps
 from robustvit.training.plan import Plan
@@ -26,6 +27,7 @@ class OutputPaths:
     config: Path
     card: Path
     steps: Path
+    epochs: Path | None = None  # weights along the training; beside the others if null
 
 
 def write_outputs(
@@ -51,7 +53,11 @@ def write_outputs(
         copy_steps(state_folder / NAME, paths.steps)
         files.write_yaml(paths.config, record)
         files.write_text(paths.card, model_card(record, run.rows[epoch]))
-        save_weights(paths.weights, run.evaluated_model, weights_metadata(plan, epoch))
+        metadata = weights_metadata(plan, epoch)
+        if paths.epochs or plan.recipe.get("keep_epochs"):
+            kept = paths.epochs or paths.weights.with_name("epochs.safetensors")
+            join_kept(state_folder, plan, kept, metadata)
+        save_weights(paths.weights, run.evaluated_model, metadata)
 
 
 def select_epoch(plan: Plan, run: Run) -> int:

@@ -21,6 +21,11 @@ def evaluator_name(spec: dict) -> str:
     return "clean" if spec.get("threat") is None else "robust"
 
 
+def watcher_name(spec: dict) -> str | None:
+    """Module of `robustvit.training.evaluators` that looks for catastrophic overfitting, if any."""
+    return "watched" if spec["recipe"].get("watch") else None
+
+
 def plugin_modules(spec: dict) -> list[str]:
     """Modules that a training imports by name, to be added to the rule's inputs.
 
@@ -33,6 +38,8 @@ def plugin_modules(spec: dict) -> list[str]:
         f"robustvit.training.losses.{loss_name(spec)}",
         f"robustvit.training.evaluators.{evaluator_name(spec)}",
     ]
+    if watcher_name(spec):
+        modules += [f"robustvit.training.evaluators.{watcher_name(spec)}", "robustvit.attacks.pgd"]
     if spec.get("threat") is not None:
         modules.append(f"robustvit.attacks.{spec['recipe']['attack']['name']}")
     return modules

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import ModuleType
 
+import numpy as np
 import torch.nn.functional as F
 from timm.data.mixup import Mixup
 from torch import Tensor, nn
 
 from robustvit.core import plugins
+from robustvit.data.selection import select_examples
 from robustvit.training.contracts import AttackSettings, EvaluationContext, LossContext
 from robustvit.training.datasets import TrainingData
 from robustvit.training.devices import Device
 from robustvit.training.loading import EvaluationLoader, Loaded
 from robustvit.training.mixing import build_mixing
-from robustvit.training.parts import evaluator_name, loss_name, loss_options
+from robustvit.training.parts import evaluator_name, loss_name, loss_options, watcher_name
 from robustvit.training.sampling import BatchSchedule
 from robustvit.training.schedules import (
     epsilon_fraction,
@@ -47,6 +49,7 @@ class Plan:
     recipe: dict = field(init=False)
     loss: ModuleType = field(init=False)
     evaluator: ModuleType = field(init=False)
+    watcher: ModuleType | None = field(init=False)
     mixing: Mixup | None = field(init=False)
     share: Share = field(init=False)
 
@@ -54,6 +57,8 @@ class Plan:
         self.recipe = self.spec["recipe"]
         self.loss = plugins.load("robustvit.training.losses", loss_name(self.spec))
         self.evaluator = plugins.load("robustvit.training.evaluators", evaluator_name(self.spec))
+        watcher = watcher_name(self.spec)
+        self.watcher = watcher and plugins.load("robustvit.training.evaluators", watcher)
         # The head may be larger than the data set has labels (the paper's nano models keep 1,000
         # outputs on ImageNet-100); soft targets have to be as long as the logits.
         self.mixing = build_mixing(self.recipe, self.spec["model"]["num_classes"])
@@ -156,9 +161,25 @@ class Plan:
     @cached_property
     def evaluation_loader(self) -> EvaluationLoader:
         """Batches of the evaluation between epochs."""
-        data, device = self.data, self.device
-        indices = data.evaluation_indices[device.evaluated]
-        return EvaluationLoader(data.evaluation, indices, self._evaluation_batch, self.workers)
+        return self._loader(self.data.evaluation_indices)
+
+    @cached_property
+    def watch_loader(self) -> EvaluationLoader:
+        """Batches of the images that are watched for catastrophic overfitting."""
+        return self._loader(self._watched_indices)
+
+    def _loader(self, indices: Sequence[int]) -> EvaluationLoader:
+        mine, batch = indices[self.device.evaluated], self._evaluation_batch
+        return EvaluationLoader(self.data.evaluation, mine, batch, self.workers)
+
+    @cached_property
+    def _watched_indices(self) -> Sequence[int]:
+        """Some of the evaluated images, balanced over classes; the same in every epoch."""
+        images, every = self.data.evaluation.images, self.data.evaluation_indices
+        count = min(self.recipe["watch"]["num_examples"], len(every))
+        key = f"watch/{self.spec['eval_dataset']['name']}"
+        chosen = select_examples(images.labels[np.asarray(every, np.int64)], count, key)
+        return np.asarray(every)[chosen]
 
     @property
     def _evaluation_batch(self) -> int:
@@ -172,21 +193,37 @@ class Plan:
         """
         attack = None if self.spec.get("threat") is None else self._attack(1.0)
         attack = attack and replace(attack, mode="eval")
+        batches = self._checked_batches(check, self.evaluation_loader, self.data.evaluation_indices)
+        return self._evaluation(model, batches, attack)
+
+    def watch_context(self, model: nn.Module, check: Callable[[], None]) -> EvaluationContext:
+        """What the watcher needs: fewer images, and PGD of more steps by the recipe's rule."""
+        weak, steps = replace(self._attack(1.0), mode="eval"), self.recipe["watch"]["steps"]
+        size = self.recipe["attack"]["step_factor"] * weak.epsilon / steps
+        strong = replace(weak, name="pgd", steps=steps, step_size=size, targeted=False)
+        strong = replace(strong, random_start=True)
+        batches = self._checked_batches(check, self.watch_loader, self._watched_indices)
+        return replace(self._evaluation(model, batches, weak), strong=strong)
+
+    def _evaluation(
+        self, model: nn.Module, batches: Iterator[Loaded], attack: AttackSettings | None
+    ) -> EvaluationContext:
         device = self.device
         return EvaluationContext(
-            model, self._checked_batches(check), device.put_whole, attack, self.autocast,
-            device.end_step, device.sum,
-        )  # fmt: skip
+            model, batches, device.put_whole, attack, self.autocast, device.end_step, device.sum
+        )
 
-    def _checked_batches(self, check: Callable[[], None]) -> Iterator[Loaded]:
+    def _checked_batches(
+        self, check: Callable[[], None], loader: EvaluationLoader, indices: Sequence[int]
+    ) -> Iterator[Loaded]:
         """Batches of the evaluation; `check`, which may stop it, runs before each of them.
 
         It runs equally often in every process, also in one with a batch less, since they agree.
         """
         # No process has more examples than the first.
         step = 1 if self.device.together else self.device.world_size
-        most = len(self.data.evaluation_indices[::step])
-        batches = iter(self.evaluation_loader)
+        most = len(indices[::step])
+        batches = iter(loader)
         for _ in range(math.ceil(most / self._evaluation_batch)):
             check()
             batch = next(batches, None)

@@ -9,10 +9,32 @@ from __future__ import annotations
 
 import bisect
 import math
+from collections.abc import Mapping
 
-from robustvit.core.errors import unknown_name
+from robustvit.core.errors import UserError, unknown_name
 
 EPSILON_SCHEDULES = ("constant", "linear", "sine")
+
+
+def kept_epochs(recipe: Mapping, epochs: int) -> list[int]:
+    """Epochs after which the weights are kept, counted from 1.
+
+    Args:
+        recipe: its `keep_epochs` is null, a number n (after every n-th epoch) or a list.
+        epochs: of the training in all.
+
+    Raises:
+        UserError: for an epoch that the training does not have.
+    """
+    kept = recipe.get("keep_epochs") or []
+    if isinstance(kept, int):
+        return list(range(kept, epochs + 1, kept))
+    if kept and not 1 <= min(kept) <= max(kept) <= epochs:
+        raise UserError(
+            f"recipe.keep_epochs: {', '.join(map(str, kept))}, but the training has the epochs 1 "
+            f"to {epochs}. Example: [{max(epochs // 2, 1)}, {epochs}]"
+        )
+    return sorted(set(kept))
 
 
 def total_epochs(recipe: dict) -> int:

@@ -28,6 +28,36 @@ CASES = {
         ["recipes.light.optimizer.weight_deacy", '"weight_decay"'],
     ),
     "wrong type": ("recipes/light/batch_size", "many", ["recipes.light.batch_size", "integer"]),
+    "a watch over a training without an attack": (
+        "experiments/demo_standard/overrides",
+        {"watch": {"steps": 10, "num_examples": 10}},
+        ["experiments.demo_standard.overrides.watch", "threat: {norm: linf, epsilon_255: 4}"],
+    ),
+    "an epoch to keep that never comes": (
+        "recipes/demo_light/keep_epochs",
+        [2, 9],
+        ["recipes.demo_light.keep_epochs", "epoch 9 is to be kept", "ends after 3"],
+    ),
+    "an epoch whose weights are not kept": (
+        "attack_losses/demo_effectiveness/epochs",
+        [1, 7],
+        ["attack_losses.demo_effectiveness.epochs", "no weights of epoch 7", "keep_epochs: [1, 7]"],
+    ),
+    "unknown control": (
+        "semantics/demo_semantics/controls",
+        ["random_sings"],
+        ["semantics.demo_semantics.controls", "random_sign"],
+    ),
+    "unknown figure in the gallery": (
+        "report/gallery",
+        ["demo_perturbations_gallery"],
+        ["report.gallery", 'Did you mean "demo_perturbation_gallery"?'],
+    ),
+    "unknown analysis of losses": (
+        "figures/demo_convergence/options",
+        {"attack_losses": "demo_convergance"},
+        ["figures.demo_convergence.options.attack_losses", '"demo_convergence"'],
+    ),
     "unknown model": (
         f"{LIGHT}/model",
         "xcit_demo_p88",

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import yaml
+from analysis_samples import write_analyses
 from PIL import Image
 
 CLASSES = ["airplane", "automobile", "bird", "cat"]
@@ -142,6 +143,7 @@ def write_semantics(root: Path, side: int = 32, number: int = 12) -> None:
             images=images,
             adversarial=np.clip(images + delta, 0, 1).astype(np.float32),
             perturbation=picture.transpose(0, 2, 3, 1),
+            epsilon=np.array(4 / 255, np.float32),
             labels=labels,
             label_names=np.array(CLASSES)[labels],
             prediction=labels,
@@ -227,6 +229,7 @@ def build_root(root: Path) -> Path:
     write_datasets(root)
     write_benchmarks(root)
     write_pictures(root)
+    write_analyses(root)
     write(root / "rulegraph.dot", dot_text())
     return root
 

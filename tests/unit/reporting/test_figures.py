@@ -5,6 +5,7 @@ import itertools
 import json
 from unittest import mock
 
+import analysis_samples
 import numpy as np
 import pytest
 import synthetic_results as synthetic
@@ -27,6 +28,7 @@ SPECS["class_histogram"] = {
     "kind": "class_histogram",
     "options": {"datasets": [{"name": "squares", "label": "Squares"}]},
 }
+SPECS |= {spec["kind"]: spec for spec in analysis_samples.SPECS}
 KINDS = sorted(SPECS)
 
 
@@ -158,6 +160,47 @@ def test_perturbations_of_other_images_are_refused(root, tmp_path):
     np.savez(path, **arrays | {"labels": arrays["labels"][::-1]})
     with pytest.raises(UserError, match="its images are not those of"):
         make_figure(SPECS["perturbations"], root, tmp_path / "figure")
+
+
+def test_perturbations_scaled_as_the_thesis_and_as_its_notebooks(full_root):
+    plugin, options = load(PACKAGE, "perturbations"), SPECS["perturbations"]["options"]
+    example = plugin.read(options, full_root)["examples"][0]
+    thesis = plugin.picture(example, 3, options)
+    assert np.array_equal(thesis, example["perturbation"][3] / 255)
+    delta = (example["adversarial"][3] - example["images"][3]).transpose(1, 2, 0)
+    notebook = plugin.picture(example, 3, options | {"scaling": "max", "sign": "minus"})
+    assert notebook == pytest.approx(0.5 - delta / np.abs(delta).max() / 2, abs=1e-6)
+    grey = plugin.picture(example, 3, options | {"scaling": "max", "colors": "grey"})
+    assert np.ptp(grey, axis=2).max() == 0
+    luma = notebook @ np.array([0.299, 0.587, 0.114])
+    assert grey[:, :, 0] == pytest.approx(1 - luma, abs=1e-6)
+    with pytest.raises(UserError, match='Did you mean "max"'):
+        plugin.read(options | {"scaling": "mx"}, full_root)
+
+
+def test_a_gallery_wraps_into_blocks_and_shows_attacked_images(full_root):
+    kind, extra = "perturbations", {"columns": 7, "wrap": 3, "attacked": True}
+    figure = drawn(kind, full_root, **extra)
+    assert len(figure.axes) == 3 * (1 + 2 * 2) * 3  # blocks of an image and two models twice
+    assert sum(bool(axes.images) for axes in figure.axes) == 7 * 5
+    titles = [axes.get_title() for axes in figure.axes if axes.get_title()]
+    assert len(titles) == 7
+    boxes = [box for _, box in texts_of(figure)]
+    for one, other in itertools.combinations(boxes, 2):
+        assert not one.overlaps(other)
+    figure = drawn("gradients", full_root, wrap=2)
+    assert sum(bool(axes.images) for axes in figure.axes) == 2 * 4
+
+
+def test_classes_may_be_named_in_english():
+    from robustvit.reporting.class_names import place_of
+
+    classes = ["n02980441", "n02012849", "n03126707", "deer"]
+    assert place_of("castle", classes) == 0
+    assert place_of("deer", classes) == 3
+    assert place_of("n02012849", classes) == 1
+    assert place_of("crane", classes) is None  # a bird and a machine
+    assert place_of("lion", classes) is None
 
 
 def test_perturbations_tell_the_prediction_in_words(full_root):

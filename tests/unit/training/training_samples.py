@@ -159,7 +159,7 @@ def train_spec(**recipe: object) -> dict:
     }
     for name, value in recipe.items():
         if isinstance(value, dict):
-            spec["recipe"][name].update(value)
+            spec["recipe"].setdefault(name, {}).update(value)
         else:
             spec["recipe"][name] = value
     return spec

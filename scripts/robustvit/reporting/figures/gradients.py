@@ -1,6 +1,7 @@
 """Images grown from noise by following a model's gradient to target classes (Figures 12 and 14).
 
-options: {"models": [{"experiment", "label"}], "folder": "gradients", "targets": [names] or null}.
+options: {"models": [{"experiment", "label"}], "folder": "gradients", "targets": [names] or null,
+"wrap": pictures of a row (null for all)}.
 Reads <folder>/<experiment>.npz.
 """
 
@@ -13,7 +14,7 @@ import numpy as np
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.reporting import style
-from robustvit.reporting.class_names import readable
+from robustvit.reporting.class_names import place_of, readable
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -40,26 +41,33 @@ def read(options: dict, root: Path) -> dict:
         if list(models[-1]["target_names"]) != list(models[0]["target_names"]):
             raise UserError(f"{root / file}: its targets are not those of the other models.")
     names = [str(name) for name in models[0]["target_names"]]
-    for name in options.get("targets") or []:
-        if name not in names:
+    chosen = []
+    for name in options.get("targets") or names:
+        chosen.append(place_of(name, names))
+        if chosen[-1] is None:
             raise unknown_name("target class", name, names, "options.targets")
-    return {"models": models, "chosen": [names.index(n) for n in options.get("targets") or names]}
+    return {"models": models, "chosen": chosen}
 
 
 def draw(spec: dict, inputs: dict) -> Figure:
     """Draw the start and one accumulated image per target, one row per model."""
     models, chosen = inputs["models"], inputs["chosen"]
     labels = [m.get("label") or m["experiment"] for m in spec["options"]["models"]]
-    figure, grid = style.picture_grid(labels, 1 + len(chosen))
-    for row, model in zip(grid, models, strict=True):
-        style.show_image(row[0], model["start"].transpose(1, 2, 0))
-        for axes, target in zip(row[1:], chosen, strict=True):
-            style.show_image(axes, model["results"][target].transpose(1, 2, 0))
-            text = f"p = {float(model['probability'][target]):.2f}"
-            axes.set_xlabel(text, fontsize=8, labelpad=2)
-    names = [readable(str(models[0]["target_names"][target])) for target in chosen]
-    for axes, name in zip(grid[0], ["start", *names], strict=True):
-        axes.set_title(style.shorten(name, style.characters(axes)), fontsize=8.5, pad=3)
+    wrap = min(spec["options"].get("wrap") or 1 + len(chosen), 1 + len(chosen))
+    blocks = -(-(1 + len(chosen)) // wrap)
+    figure, grid = style.picture_grid(labels, wrap, blocks=blocks)
+    for number, model in enumerate(models):
+        for place, target in enumerate([None, *chosen]):
+            top = place // wrap * len(models)
+            axes = grid[top + number][place % wrap]
+            image = model["start"] if target is None else model["results"][target]
+            style.show_image(axes, image.transpose(1, 2, 0))
+            if number == 0:
+                name = "start" if target is None else readable(str(model["target_names"][target]))
+                axes.set_title(style.shorten(name, style.characters(axes)), fontsize=8.5, pad=3)
+            if target is not None:
+                text = f"p = {float(model['probability'][target]):.2f}"
+                axes.set_xlabel(text, fontsize=8, labelpad=2)
     return figure
 
 

@@ -1,8 +1,13 @@
 """Images, and beneath them what each model's attack changes (thesis, Figures 1, 11 and 13).
 
-options: {"semantics": name, "generators": [{"experiment", "label"}], "columns": 8 (at most),
-"classes": [names] or null}. Reads semantics/<semantics>/<experiment>/examples.npz.
-A perturbation is drawn as (δ + ε) / 2ε: grey is no change, white and black are ±ε.
+options: {"semantics": name, "generators": [{"experiment", "label"}], "sign": "minus" or "plus",
+"columns": 8 (at most), "wrap": pictures of a row (null for all), "classes": [names] or null,
+"scaling": "epsilon" or "max", "colors": "color" or "grey", "attacked": whether the attacked images
+are drawn too}. Reads semantics/<semantics>/<experiment>/examples.npz.
+
+A perturbation is drawn as (δ + ε) / 2ε (`scaling: epsilon`, the thesis' formula): grey is no
+change, white and black are ±ε. `scaling: max` takes the largest |δ| of the picture for ε, and
+`colors: grey` the mean of the channels on an inverted scale, as the released notebooks do.
 """
 
 from __future__ import annotations
@@ -12,15 +17,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from robustvit.core.errors import UserError
+from robustvit.core.errors import UserError, unknown_name
 from robustvit.reporting import style
-from robustvit.reporting.class_names import readable
+from robustvit.reporting.class_names import place_of, readable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-KEYS = ("images", "perturbation", "labels", "label_names", "prediction", "adversarial_prediction")
+KEYS = (
+    *("images", "adversarial", "perturbation", "epsilon", "labels", "label_names", "prediction"),
+    *("adversarial_prediction", "class_names"),
+)
+SCALINGS, COLORS = ("epsilon", "max"), ("color", "grey")
+LUMA = (0.299, 0.587, 0.114)  # as torchvision and Pillow make a picture grey
+SIGNS = {"minus": -1.0, "plus": 1.0}
 
 
 def files(options: dict) -> list[str]:
@@ -36,12 +47,15 @@ def read(options: dict, root: Path) -> dict:
         {"examples": [one dict of arrays per generator], "chosen": indices [columns]}.
 
     Raises:
-        UserError: if the generators attacked different images.
+        UserError: if the generators attacked different images, or for an unknown option.
     """
+    for key, known in (("scaling", SCALINGS), ("colors", COLORS)):
+        if options.get(key, known[0]) not in known:
+            raise unknown_name(key, options[key], known, f"options.{key}")
     examples = []
     for file in files(options):
         with np.load(root / file, allow_pickle=False) as stored:
-            examples.append({key: stored[key] for key in (*KEYS, "class_names")})
+            examples.append({key: stored[key] for key in KEYS})
         if not np.array_equal(examples[-1]["labels"], examples[0]["labels"]):
             first = root / files(options)[0]
             raise UserError(f"{root / file}: its images are not those of {first}.")
@@ -57,7 +71,8 @@ def _choose(example: dict, options: dict) -> np.ndarray:
         rank[labels == label] = np.arange((labels == label).sum())
     order = np.lexsort((labels, rank))
     if wanted:
-        order = np.array([i for i in order if names[i] in wanted], dtype=int)
+        places = [place_of(name, [str(n) for n in example["class_names"]]) for name in wanted]
+        order = np.array([i for p in places for i in order if labels[i] == p], dtype=int)
     if len(order) == 0:
         raise UserError(
             f"options.classes: none of {wanted} is shown; known: {', '.join(sorted(set(names)))}."
@@ -66,21 +81,44 @@ def _choose(example: dict, options: dict) -> np.ndarray:
 
 
 def draw(spec: dict, inputs: dict) -> Figure:
-    """Draw one row of images and one row of perturbations per generator."""
-    examples, chosen = inputs["examples"], inputs["chosen"]
-    labels = [g.get("label") or g["experiment"] for g in spec["options"]["generators"]]
-    figure, grid = style.picture_grid(["image", *labels], len(chosen))
-    for column, index in enumerate(chosen):
-        axes = grid[0][column]
+    """Draw one row of images and one row of perturbations per generator, in blocks if wrapped."""
+    examples, chosen, options = inputs["examples"], inputs["chosen"], spec["options"]
+    names = [g.get("label") or g["experiment"] for g in options["generators"]]
+    each = 2 if options.get("attacked") else 1
+    labels = [row for name in names for row in (name, f"{name}, attacked image")[:each]]
+    wrap = min(options.get("wrap") or len(chosen), len(chosen))
+    blocks = -(-len(chosen) // wrap)
+    figure, grid = style.picture_grid(["image", *labels], wrap, blocks=blocks)
+    for place, index in enumerate(chosen):
+        column, top = place % wrap, place // wrap * (1 + len(labels))
+        axes = grid[top][column]
         style.show_image(axes, examples[0]["images"][index].transpose(1, 2, 0))
         name = style.shorten(
             readable(str(examples[0]["label_names"][index])), style.characters(axes)
         )
         axes.set_title(name, fontsize=8.5, pad=3)
-        for row, example in zip(grid[1:], examples, strict=True):
-            style.show_image(row[column], example["perturbation"][index])
+        for number, example in enumerate(examples):
+            row = grid[top + 1 + each * number]
+            style.show_image(row[column], picture(example, index, options))
+            if each == 2:
+                row = grid[top + 2 + each * number]
+                style.show_image(row[column], example["adversarial"][index].transpose(1, 2, 0))
             _note_prediction(row[column], example, index)
     return figure
+
+
+def picture(example: dict, index: int, options: dict) -> np.ndarray:
+    """The perturbation of one example as a picture [H, W, 3], as `options` ask for it."""
+    if options.get("scaling", "epsilon") == "epsilon":
+        shown = example["perturbation"][index] / 255.0
+    else:
+        delta = example["adversarial"][index] - example["images"][index]
+        delta = SIGNS[options.get("sign", "minus")] * delta.transpose(1, 2, 0)
+        largest = float(np.abs(delta).max()) or 1.0
+        shown = (delta + largest) / (2 * largest)
+    if options.get("colors", "color") == "grey":
+        shown = np.repeat(1.0 - shown @ np.array(LUMA)[:, None], 3, axis=2)
+    return shown.clip(0.0, 1.0)
 
 
 def _note_prediction(axes: Axes, example: dict, index: int) -> None:
@@ -111,7 +149,13 @@ def describe(spec: dict, inputs: dict) -> dict:
     labels = [g.get("label") or g["experiment"] for g in spec["options"]["generators"]]
     alt = (
         f"{len(chosen)} images in a row; beneath them the adversarial perturbations of "
-        f"{' and '.join(labels)}, scaled so that grey means no change, each with the attacked "
+        f"{' and '.join(labels)}, scaled to {_scale_text(spec['options'])}, each with the attacked "
         "model's prediction."
     )
     return {"alt": alt, "data": shown}
+
+
+def _scale_text(options: dict) -> str:
+    scale = "the radius ε" if options.get("scaling", "epsilon") == "epsilon" else "their largest"
+    grey = ", as inverted grey" if options.get("colors") == "grey" else ""
+    return f"{scale} so that mid grey means no change{grey}"

@@ -1,27 +1,38 @@
 """Tables of perturbations classified by other models: generators × classifiers (thesis, Table 9).
 
 spec: {"semantics": name, "generators": [{"experiment", "label", "published": {classifier: key}}],
-"classifiers": [{"experiment", "label"}], "metrics": ["top1", "top5"]}; published numbers may
-also stand at the top as {"published": {"<generator>/<classifier>": key}}.
+"classifiers": [{"experiment", "label"}], "metrics": ["top1", "top5"], "controls": [names that get
+a row of their own beneath each generator], "compared": whether notes say which generators differ};
+published numbers may also stand at the top as {"published": {"<generator>/<classifier>": key}}.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from robustvit.reporting.cells import find_entry, make_cell
+from robustvit.reporting.formatting import p_value, sentence_list
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results, proportion
 from robustvit.reporting.verdicts import why_not_comparable
 
 METRIC_LABELS = {"top1": "top-1", "top5": "top-5"}
+CONTROL_LABELS = {
+    "shuffled_pixels": "pixels shuffled",
+    "random_sign": "random signs instead",
+    "other_sign": "other sign of δ",
+}
 
 
 def files(spec: dict) -> list[str]:
     """Files that the table reads, relative to the results root."""
-    return sorted(
+    classified = {
         Results.semantics_file(spec["semantics"], g["experiment"], c["experiment"])
         for g in spec["generators"]
         for c in spec["classifiers"]
-    )
+    }
+    compared = [Results.comparison_file(spec["semantics"])] if spec.get("compared") else []
+    return sorted(classified) + compared
 
 
 def build(spec: dict, results: Results, published: Published) -> dict:
@@ -38,40 +49,98 @@ def build(spec: dict, results: Results, published: Published) -> dict:
         for c in spec["classifiers"]
         for metric in spec.get("metrics") or ["top1", "top5"]
     ]
-    rows = [_row(row, columns, spec, results, published) for row in spec["generators"]]
-    return {"columns": columns, "rows": rows}
+    rows = [
+        _row(row, control, columns, spec, results, published)
+        for row in spec["generators"]
+        for control in (None, *(spec.get("controls") or []))
+    ]
+    notes = list(_notes(spec, results)) if spec.get("compared") else []
+    return {"columns": columns, "rows": rows, "notes": notes}
 
 
-def _row(row: dict, columns: list, spec: dict, results: Results, published: Published) -> dict:
-    cells = [_cell(row, column, spec, results, published) for column in columns]
+def _row(
+    row: dict, control: str | None, columns: list, spec: dict, results: Results,
+    published: Published,
+) -> dict:  # fmt: skip
+    cells = [_cell(row, control, column, spec, results, published) for column in columns]
+    name = f", {CONTROL_LABELS.get(control, control)}" if control else ""
     return {
-        "label": row["label"],
+        "label": row["label"] + name,
         "experiment": row["experiment"],
-        "published_label": row.get("published_label"),
+        "control": control,
+        "published_label": None if control else row.get("published_label"),
         "stand_in": any(cell.pop("stand_in") for cell in cells),
         "cells": cells,
     }
 
 
-def _cell(row: dict, column: dict, spec: dict, results: Results, published: Published) -> dict:
+def _cell(
+    row: dict, control: str | None, column: dict, spec: dict, results: Results,
+    published: Published,
+) -> dict:  # fmt: skip
     generator, classifier, metric = row["experiment"], column["classifier"], column["metric"]
     keys = {f"{generator}/{name}": key for name, key in (row.get("published") or {}).items()}
     keys = (spec.get("published") or {}) | keys
     entry = find_entry(published, keys.get(f"{generator}/{classifier}"))
-    if entry is not None and entry.metric != metric:
+    if control or (entry is not None and entry.metric != metric):
         entry = None
     file = results.semantics_file(spec["semantics"], generator, classifier)
     record = results.semantics(spec["semantics"], generator, classifier) or {}
+    found = (record.get("controls") or {}).get(control, {}) if control else record
     comparison = spec.get("comparison", "direction")
     cell = make_cell(
-        proportion(record, metric, file),
+        proportion(found, metric, file),
         entry,
         file=file,
         comparison=comparison,
         reasons=why_not_comparable(entry, record, comparison=comparison),
-        chance=record.get(f"chance_{metric}"),
+        chance=found.get(f"chance_{metric}"),
     )
     return cell | {
-        "p_value": record.get(f"p_value_{metric}"),
+        "p_value": None if control else record.get(f"p_value_{metric}"),
+        "reading": found.get(f"verdict_{metric}"),
         "stand_in": bool(record.get("stand_in")),
     }
+
+
+def _notes(spec: dict, results: Results) -> Iterator[str]:
+    """Which generators differ, one sentence per classifier and metric, and what controls say."""
+    compared = results.comparison(spec["semantics"])
+    if compared is None:
+        return
+    labels = {e["experiment"]: e["label"] for e in (*spec["generators"], *spec["classifiers"])}
+    metrics = spec.get("metrics") or ["top1", "top5"]
+    for classifier in spec["classifiers"]:
+        for metric in metrics:
+            pairs = [
+                _pair(pair, labels)
+                for pair in compared["pairs"]
+                if (pair["classifier"], pair["metric"]) == (classifier["experiment"], metric)
+            ]
+            if pairs:
+                yield f"{classifier['label']}, {METRIC_LABELS[metric]}: {'; '.join(pairs)}."
+    if compared["pairs"]:
+        yield f"Differences in points with 95 % intervals; {compared['test']}."
+    if compared["controls"]:
+        yield _controls_note(compared["controls"])
+
+
+def _pair(pair: dict, labels: dict[str, str]) -> str:
+    found = pair["difference"]
+    points = [f"{100 * found[key]:+.1f}".replace("-", "−") for key in ("value", "low", "high")]
+    return (
+        f"“{labels[pair['first']]}” against “{labels[pair['second']]}” {points[0]} "
+        f"[{points[1]} to {points[2]}], {p_value(pair['p_holm'])}"
+    )
+
+
+def _controls_note(controls: list[dict]) -> str:
+    """How many intervals of the controls hold what chance alone would give, kind by kind."""
+    parts = []
+    for name in dict.fromkeys(control["control"] for control in controls):
+        own = [control for control in controls if control["control"] == name]
+        inside = sum(control["verdict"] == "at chance" for control in own)
+        odd = sum(control["p_holm"] < 0.05 for control in own)
+        off = f" ({odd} off it after correction)" if odd else ""
+        parts.append(f"{CONTROL_LABELS.get(name, name)}: {inside} of {len(own)}{off}")
+    return f"Controls whose 95 % interval holds chance: {sentence_list(parts)}."

@@ -1,0 +1,105 @@
+"""Catastrophic overfitting: accuracy under the training's own attack and under a stronger one.
+
+options: {"rows": [{"experiment", "label", "attacks": [names of the two attacks] or null}]}. Reads
+train/<experiment>/metrics.csv of trainings whose recipe has a `watch`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from robustvit.analysis.overfitting import FOUND, detect_in_metrics
+from robustvit.core.errors import UserError
+from robustvit.reporting import style
+from robustvit.reporting.results import read_table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+CURVES = {"weak": "watch_weak_top1", "strong": "watch_strong_top1"}
+COLUMNS = 2
+
+
+def files(options: dict) -> list[str]:
+    """Files that the figure reads, relative to the results root."""
+    return [f"train/{row['experiment']}/metrics.csv" for row in options["rows"]]
+
+
+def read(options: dict, root: Path) -> dict:
+    """Read two curves per training and what the detector says of them.
+
+    Raises:
+        UserError: if a training was not watched.
+    """
+    trainings = []
+    for row, file in zip(options["rows"], files(options), strict=True):
+        table = read_table(root / file)
+        found = detect_in_metrics(table)
+        if found is None:
+            raise UserError(
+                f"{root / file}: {row['experiment']} was not watched; give its recipe "
+                "watch: {steps: 10, num_examples: 1000}"
+            )
+        watched = [r for r in table if isinstance(r.get(CURVES["strong"]), float)]
+        curves = {name: [r[column] for r in watched] for name, column in CURVES.items()}
+        epochs = [int(r["epoch"]) + 1 for r in watched]
+        trainings.append({"epochs": epochs, **curves, "overfitting": found})
+    return {"trainings": trainings}
+
+
+def draw(spec: dict, inputs: dict) -> Figure:
+    """Draw a panel per training, with a line at the epoch where it broke down."""
+    rows = spec["options"]["rows"]
+    across = min(COLUMNS, len(rows))
+    down = -(-len(rows) // across)
+    figure = style.new_figure(style.TEXT_WIDTH, 0.5 + 1.9 * down)
+    panels = figure.subplots(down, across, sharey=True, squeeze=False)
+    for place, axes in enumerate(panels.flat):
+        if place >= len(rows):
+            axes.set_visible(False)
+            continue
+        _draw_training(axes, rows[place], inputs["trainings"][place])
+        if place % across == 0:
+            axes.set_ylabel("top-1 accuracy in %")
+        if place + across >= len(rows):
+            axes.set_xlabel("epochs of training")
+    panels[0][0].set_ylim(bottom=0)  # not before all is drawn: they share it
+    handles, labels = panels[0][0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=3)
+    return figure
+
+
+def _draw_training(axes: Axes, row: dict, training: dict) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    labels = row.get("attacks") or ["training attack", "stronger attack"]
+    for index, (name, label) in enumerate(zip(CURVES, labels, strict=True)):
+        mark = "o" if len(training["epochs"]) < 12 else ""
+        values = [100 * value for value in training[name]]
+        look = style.series_style(index) | {"marker": mark, "markersize": 3.5}
+        axes.plot(training["epochs"], values, label=f"under {label}", **look)
+    found = training["overfitting"]
+    title = row.get("label") or row["experiment"]
+    if found["verdict"] == FOUND:
+        axes.axvline(found["epoch"], color=style.GREY, linewidth=0.9, linestyle=":")
+        title += f"\ncatastrophic overfitting from epoch {found['epoch']}"
+    axes.set_title(title, fontsize=9)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.grid(axis="y", color=style.LIGHT_GREY, linewidth=0.5)
+
+
+def describe(spec: dict, inputs: dict) -> dict:
+    """Alternative text with the verdicts, and the curves."""
+    parts, data = [], []
+    for row, training in zip(spec["options"]["rows"], inputs["trainings"], strict=True):
+        found = training["overfitting"]
+        when = f" from epoch {found['epoch']} on" if found["epoch"] else ""
+        parts.append(
+            f"{row.get('label') or row['experiment']}: {found['verdict']}{when}, at the end "
+            f"{found['weak_last']:.1%} under the training's attack and {found['strong_last']:.1%} "
+            "under the stronger one"
+        )
+        data.append({"experiment": row["experiment"], **training})
+    return {"alt": f"Accuracy by epoch under two attacks. {'; '.join(parts)}.", "data": data}

@@ -1,0 +1,72 @@
+"""Tables of trainings that were watched for catastrophic overfitting.
+
+spec: {"rows": [{"experiment", "label", "attacks": [names of the weak and the strong one] or
+null}]}. Reads train/<experiment>/metrics.csv.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from robustvit.analysis.overfitting import FOUND, detect_in_metrics
+from robustvit.evaluation.statistics import proportion
+from robustvit.reporting.cells import make_cell
+from robustvit.reporting.published import Published
+from robustvit.reporting.results import Results
+
+COLUMNS = (
+    ("stronger attack, best epoch", "strong_best"),
+    ("stronger attack, last epoch", "strong_last"),
+    ("training attack, best epoch", "weak_best"),
+    ("training attack, last epoch", "weak_last"),
+)
+
+
+def files(spec: dict) -> list[str]:
+    """Files that the table reads, relative to the results root."""
+    return [f"train/{row['experiment']}/metrics.csv" for row in spec["rows"]]
+
+
+def build(spec: dict, results: Results, published: Published) -> dict:
+    """One row per training; its verdict is a note, and the row's "overfitting"."""
+    rows, notes = [], []
+    for row, file in zip(spec["rows"], files(spec), strict=True):
+        trained = results.training(row["experiment"])
+        found = detect_in_metrics(trained["metrics"]) if trained else None
+        cells = [_cell(found, key, file, spec) for _, key in COLUMNS]
+        rows.append(
+            {
+                "label": row["label"],
+                "experiment": row["experiment"],
+                "published_label": None,
+                "stand_in": False,
+                "cells": cells,
+                "overfitting": found,
+            }
+        )
+        notes += _notes(row, found)
+    columns = [{"label": label, "metric": key} for label, key in COLUMNS]
+    return {"columns": columns, "rows": rows, "notes": notes}
+
+
+def _cell(found: dict | None, key: str, file: str, spec: dict) -> dict:
+    measured = None
+    if found:
+        number = found["num_examples"]
+        measured = proportion(round(found[key] * number), number)
+    return make_cell(measured, None, file=file, comparison=spec.get("comparison", "direction"))
+
+
+def _notes(row: dict, found: dict | None) -> Iterator[str]:
+    if found is None:
+        return
+    weak, strong = row.get("attacks") or ["its own attack", "the stronger one"]
+    if found["verdict"] != FOUND:
+        yield f"“{row['label']}”: no catastrophic overfitting ({weak} against {strong})."
+        return
+    end = "and stayed so" if found["lasting"] else "and recovered"
+    yield (
+        f"“{row['label']}”: catastrophic overfitting from epoch {found['epoch']} on (best epoch "
+        f"before it: {found['last_sound_epoch']}): {strong} falls while {weak} does not, {end} by "
+        f"epoch {found['last_epoch']}."
+    )

@@ -1,0 +1,162 @@
+"""What figures and tables of the analyses say: overfitting, attack strength, semantics."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from analysis_samples import EPOCHS, SPECS, STEPS
+
+from robustvit.core.errors import UserError
+from robustvit.core.files import write_json
+from robustvit.core.plugins import load
+from robustvit.evaluation.statistics import proportion
+from robustvit.reporting.display_tables import display_table
+from robustvit.reporting.figure import PACKAGE, make_figure
+from robustvit.reporting.published import Published
+from robustvit.reporting.results import Results
+from robustvit.reporting.summary import build_summary
+from robustvit.reporting.table import build_table
+
+BY_KIND = {spec["kind"]: spec for spec in SPECS}
+ROWS = BY_KIND["overfitting"]["options"]["rows"]
+NOTHING = Published({}, Path("published.csv"))
+
+
+def described(kind, root, folder):
+    make_figure(BY_KIND[kind], root, folder / "figure")
+    return json.loads((folder / "figure.json").read_text())
+
+
+def test_the_breakdown_is_dated_and_named(full_root, tmp_path):
+    found = described("overfitting", full_root, tmp_path)
+    sound, broken = (entry["overfitting"] for entry in found["data"])
+    assert (sound["verdict"], sound["epoch"]) == ("none found", None)
+    assert (broken["verdict"], broken["epoch"]) == ("catastrophic overfitting", 6)
+    assert "Canonical recipe: catastrophic overfitting from epoch 6 on" in found["alt"]
+
+
+def test_an_unwatched_training_cannot_be_shown(full_root, tmp_path):
+    spec = BY_KIND["overfitting"] | {"options": {"rows": [{"experiment": "demo_light"}]}}
+    with pytest.raises(UserError, match="was not watched; give its recipe"):
+        make_figure(spec, full_root, tmp_path / "figure")
+
+
+def test_few_steps_against_many(full_root, tmp_path):
+    sound, broken = described("attack_effectiveness", full_root, tmp_path)["data"]
+    assert sound["epochs"] == EPOCHS
+    assert sound["gaps"]["20"] == [0.0] * 3
+    assert max(sound["gaps"]["1"]) < 0.12
+    assert broken["gaps"]["1"][-1] > 0.8
+    spec = BY_KIND["attack_effectiveness"]
+    spec = spec | {"options": spec["options"] | {"epochs": None}}
+    with pytest.raises(UserError, match="give its entry of attack_losses `epochs`"):
+        make_figure(spec, full_root, tmp_path / "figure")
+
+
+@pytest.mark.parametrize("kind", ["attack_effectiveness", "overfitting"])
+def test_every_point_is_inside_its_panel(full_root, kind):
+    plugin, spec = load(PACKAGE, kind), BY_KIND[kind]
+    figure = plugin.draw(spec, plugin.read(spec["options"], full_root))
+    for axes in figure.axes:
+        low, high = axes.get_ylim()
+        for line in axes.lines:
+            inside = [low <= y <= high for y in line.get_ydata()]
+            assert all(inside)
+
+
+def test_convergence_reads_the_final_weights(full_root, tmp_path):
+    options = BY_KIND["attack_convergence"]["options"]
+    assert load(PACKAGE, "attack_convergence").files(options)[0].endswith("/final.json")
+    sound = described("attack_convergence", full_root, tmp_path)["data"][0]
+    assert sound["steps"] == STEPS
+    assert sound["loss"] == sorted(sound["loss"])
+    assert len(sound["loss_by_seed"][0]) == 3
+
+
+def test_accuracy_by_radius(full_root, tmp_path):
+    found = described("accuracy_by_radius", full_root, tmp_path)["data"]
+    assert [point["epsilon_255"] for point in found["points"]] == [0, 4, 8]
+    assert found["never_rises"] in (True, False)
+
+
+def test_the_table_of_watched_trainings(full_root):
+    spec = {"name": "watched", "kind": "overfitting", "rows": ROWS}
+    table = build_table(spec, Results(full_root), NOTHING)
+    broken = table["rows"][1]
+    assert broken["overfitting"]["epoch"] == 6
+    values = [cell["measured"]["value"] for cell in broken["cells"]]
+    assert values == pytest.approx([0.41, 0.05, 0.5, 0.65])
+    assert "from epoch 6 on (best epoch before it: 5): PGD-10 falls" in table["notes"][1]
+    assert table["notes"][0].startswith("“Light recipe”: no catastrophic overfitting")
+    shown = display_table(table, {"experiments": {}})
+    assert table["notes"][1] in shown["notes"]
+
+
+def test_the_summary_dates_the_breakdown(full_root):
+    trained = {name: {"recipe": {}, "evaluate": {}} for name in ("watched_broken", "demo_light")}
+    for entry in trained.values():
+        entry["recipe"] = {"selection": "last"}
+    summary = build_summary({"experiments": trained}, Results(full_root), NOTHING)
+    assert summary["training"]["watched_broken"]["overfitting"]["epoch"] == 6
+    assert summary["training"]["demo_light"]["overfitting"] is None
+
+
+def classified(hits):
+    found = {}
+    for top in (1, 5):
+        found |= {f"top{top}": proportion(hits, 64), f"chance_top{top}": 0.1 * top}
+        found |= {f"verdict_top{top}": "at chance"}
+    return found
+
+
+@pytest.fixture
+def semantics(root):
+    """Classifications with controls and their comparison."""
+    folder = root / "semantics/own"
+    for name, hits in (("demo_light", 40), ("demo_standard", 8)):
+        record = classified(hits) | {"controls": {"shuffled_pixels": classified(7)}}
+        write_json(folder / name / "net.json", record)
+    pair = {"classifier": "net", "metric": "top1", "first": "demo_light"}
+    pair |= {"second": "demo_standard", "p_holm": 0.0001}
+    pair |= {"difference": {"value": 0.5, "low": 0.38, "high": 0.61}}
+    control = {"generator": "demo_light", "classifier": "net", "control": "shuffled_pixels"}
+    control |= {"metric": "top1", "verdict": "at chance", "p_holm": 0.7}
+    found = {"pairs": [pair], "controls": [control], "test": "some test", "control_test": "other"}
+    write_json(folder / "comparison.json", found)
+    return {
+        "name": "own",
+        "kind": "semantics",
+        "semantics": "own",
+        "generators": [{"experiment": "demo_light", "label": "A"}]
+        + [{"experiment": "demo_standard", "label": "B"}],
+        "classifiers": [{"experiment": "net", "label": "Net"}],
+        "metrics": ["top1"],
+        "controls": ["shuffled_pixels"],
+        "compared": True,
+    }
+
+
+def test_controls_have_rows_and_differences_have_notes(root, semantics):
+    table = build_table(semantics, Results(root), NOTHING)
+    assert [row["label"] for row in table["rows"]] == [
+        *("A", "A, pixels shuffled", "B", "B, pixels shuffled")
+    ]
+    assert table["rows"][1]["cells"][0]["measured"]["k"] == 7
+    assert table["rows"][1]["cells"][0]["reading"] == "at chance"
+    assert table["notes"][0] == ("Net, top-1: “A” against “B” +50.0 [+38.0 to +61.0], p < 0.001.")
+    assert table["notes"][-1].endswith("holds chance: pixels shuffled: 1 of 1.")
+    assert not table["missing"]
+
+
+def test_without_a_comparison_the_table_stands_alone(root, semantics):
+    (root / "semantics/own/comparison.json").unlink()
+    assert build_table(semantics, Results(root), NOTHING)["notes"] == []
+
+
+def test_the_summary_holds_the_comparisons(root, semantics):
+    spec = {"experiments": {}, "semantics": [{**semantics}]}
+    (found,) = build_summary(spec, Results(root), NOTHING)["comparisons"]
+    assert found["pairs"][0]["p_holm"] == 0.0001
+    assert found["file"] == "semantics/own/comparison.json"
