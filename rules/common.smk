@@ -23,6 +23,7 @@ from robustvit.config import (
     robustbench_export,
     specs,
 )
+from robustvit.config.claims import claims_spec
 from robustvit.config.dataset_figures import dataset_figures
 from robustvit.config.devices import TPU_DEVICES, stage_devices
 from robustvit.config.report_jobs import shard_count
@@ -31,6 +32,7 @@ from robustvit.config.resolve import resolve
 from robustvit.core.cli import pack_spec
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.sources import code_digest, code_inputs
+from robustvit.reporting.claims import claims_files
 from robustvit.reporting.published import Published
 
 
@@ -257,6 +259,11 @@ def evaluate_code(wildcards):
 def table_files(name):
     """What a table reads."""
     return [f"{R}/{path}" for path in inputs.table_inputs(CONFIG, name)]
+
+
+def claim_files():
+    """What the report's claims rest on."""
+    return [f"{R}/{path}" for path in claims_files(claims_spec(CONFIG))]
 
 
 def figure_files(name):

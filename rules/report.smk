@@ -1,13 +1,14 @@
-"""Tables, figures and the report.
+"""Tables, claims, figures and the report.
 
 Reads: evaluations, learning curves, analyses, the published numbers in reports/, planning/prices.yaml.
-Writes: <run>/tables/, <run>/figures/, <run>/summary.json, <run>/report.pdf, <run>/report.html,
-<run>/workflow.html.
+Writes: <run>/tables/, <run>/claims.*, <run>/figures/, <run>/summary.json, <run>/report.pdf,
+<run>/report.html, <run>/workflow.html.
 """
 
 
 localrules:
     draw_rule_graph,
+    judge_claims,
     render_html,
     render_page,
     render_report,
@@ -57,6 +58,39 @@ rule make_table:
         " --output-json {output.json:q}"
         " --output-csv {output.csv:q}"
         " --output-tex {output.tex:q}"
+        " >{log:q} 2>&1"
+
+
+rule judge_claims:
+    input:
+        script="scripts/judge_claims.py",
+        code=code("judge_claims.py"),
+        results=claim_files(),
+    output:
+        json=f"{R}/claims.json",
+        csv=report(
+            f"{R}/claims.csv",
+            caption="../reports/captions/claims.rst",
+            category="Report",
+        ),
+    log:
+        f"{R}/logs/judge_claims.log",
+    benchmark:
+        f"{R}/benchmarks/judge_claims.tsv"
+    conda:
+        "../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=lambda wildcards: pack_spec(specs.to_json(claims_spec(CONFIG))),
+        root=lambda wildcards: R,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --root {params.root:q}"
+        " --output-json {output.json:q}"
+        " --output-csv {output.csv:q}"
         " >{log:q} 2>&1"
 
 
@@ -132,6 +166,7 @@ rule write_summary:
         script="scripts/write_summary.py",
         code=code("write_summary.py"),
         tables=table_results("json"),
+        claims=f"{R}/claims.json" if CONFIG["report"]["claims"] else [],
         figures=figure_results("json"),
         evaluations=evaluations(inputs.report_experiments(CONFIG)),
         datasets=[manifest(name) for name in inputs.report_datasets(CONFIG)],

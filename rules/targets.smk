@@ -74,6 +74,11 @@ rule tables:
         table_results("csv"),
 
 
+rule claims:
+    input:
+        f"{R}/claims.csv",
+
+
 for table in CONFIG["tables"]:
 
     rule:

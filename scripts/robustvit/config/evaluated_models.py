@@ -78,6 +78,7 @@ def add_evaluated_models(config: Mapping) -> dict:
             "tables": [TABLE],
             "figures": [],
             "gallery": [],
+            "claims": [],
             "evaluations": list(added),
             "notes": [],
         },

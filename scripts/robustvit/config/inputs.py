@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 from robustvit.config import specs
+from robustvit.config.claims import report_claim_analyses, report_claim_experiments
 from robustvit.config.dataset_figures import dataset_figures
 from robustvit.config.references import table_experiments
 from robustvit.core.files import read_json
@@ -127,9 +128,9 @@ def figure_inputs(config: Mapping, name: str, options: Mapping) -> list[str]:
 
 
 def report_experiments(config: Mapping) -> list[str]:
-    """Experiments that the report shows: rows of its tables, figures and analyses, parents too."""
+    """Experiments that the report shows, in claims, tables, figures and analyses; parents too."""
     report = config["report"]
-    names = list(report["evaluations"])
+    names = [*report["evaluations"], *report_claim_experiments(config)]
     for table in report["tables"]:
         entry = config["tables"][table]
         names += table_experiments(entry)
@@ -180,6 +181,7 @@ def report_datasets(config: Mapping) -> list[str]:
     options = [config["figures"][name].get("options", {}) for name in shown_figures(config)]
     analysed = [config["tables"][name] for name in report["tables"]] + options
     attacked = [entry["semantics"] for entry in analysed if "semantics" in entry]
+    attacked += report_claim_analyses(config)
     found.update(dict.fromkeys(config["semantics"][name]["dataset"] for name in attacked))
     losses = [entry["attack_losses"] for entry in options if "attack_losses" in entry]
     found.update(dict.fromkeys(config["attack_losses"][name]["dataset"] for name in losses))
@@ -288,6 +290,7 @@ def stages(config: Mapping) -> dict:
         "pretrain": bool(report_trainings(config, False)),
         "finetune": bool(report_trainings(config, True)),
         "checkpoints": "checkpoint" in kinds,
+        "claims": bool(config["report"]["claims"]),
         "tables": sorted({_table_kind(config, name) for name in config["report"]["tables"]}),
         "figures": sorted(figures),
     }

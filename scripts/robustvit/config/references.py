@@ -16,7 +16,7 @@ from robustvit.training.schedules import kept_epochs, total_epochs
 
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
-    *("analyses", "figures", "tables", "plan", "robustbench", "datasets_check"),
+    *("analyses", "figures", "tables", "claims", "plan", "robustbench", "datasets_check"),
     *("pretrain_model", "finetune_model", "draw_rule_graph"),
     *("render_html", "render_page", "report_now"),
 )
@@ -61,7 +61,7 @@ def check_references(config: Mapping) -> None:
     _check_target_names(config)
     for name, entry in config["figures"].items():
         _check_figure(config, f"figures.{name}.options", entry.get("options", {}))
-    for section in ("tables", "figures"):
+    for section in ("tables", "figures", "claims"):
         _known_all(config, section, config["report"][section], f"report.{section}")
     _known_all(config, "figures", config["report"]["gallery"], "report.gallery")
     _known_all(config, "experiments", config["report"]["evaluations"], "report.evaluations")

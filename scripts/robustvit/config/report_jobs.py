@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 
 from robustvit.config import inputs, specs
 from robustvit.config.analysis_specs import FINAL, losses_names
+from robustvit.config.claims import report_claim_analyses
 
 SHARD = 64  # images that are worth a job of their own
 ADVERSARIAL = "export_adversarial"
@@ -32,6 +33,7 @@ def report_jobs(config: Mapping) -> dict[str, list[str] | dict[str, int] | None]
         ADVERSARIAL: [f"{n}-{p}" for n, p in pairs if _keeps_images(config, p)],
         **_analyses(config),
         "make_table": list(config["report"]["tables"]),
+        **({"judge_claims": None} if config["report"]["claims"] else {}),
         "make_figure": [*inputs.report_figures(config), *config["report"]["gallery"]],
         "draw_rule_graph": None,
     }
@@ -110,7 +112,8 @@ def _analyses(config: Mapping) -> dict[str, list[str]]:
 
 def _table_analyses(config: Mapping) -> list[str]:
     entries = (config["tables"][name] for name in config["report"]["tables"])
-    return list(dict.fromkeys(e["semantics"] for e in entries if "semantics" in e))
+    named = [e["semantics"] for e in entries if "semantics" in e]
+    return list(dict.fromkeys([*named, *report_claim_analyses(config)]))
 
 
 def _named_by_figures(config: Mapping, key: str) -> list:

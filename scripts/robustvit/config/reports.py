@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from robustvit.config import inputs
 from robustvit.config.captions import figure_values, fill, table_values
+from robustvit.config.claims import claims_spec, report_claim_analyses
 from robustvit.config.report_jobs import report_jobs
 from robustvit.config.specs import gather_spec, model_spec, num_examples, weights_owner
 
@@ -189,6 +190,7 @@ def report_spec(config: Mapping) -> dict:
         "follow": config["follow"] if config["contradictions"] else None,
         "notes": config["report"]["notes"],
         "tables": config["report"]["tables"],
+        "claims": config["report"]["claims"],
         "figures": [
             {key: figure_spec(config, name)[key] for key in ("name", "title", "caption")}
             | {"of_dataset": name not in config["report"]["figures"]}
@@ -217,6 +219,7 @@ def now_spec(config: Mapping) -> dict:
         "report": report_spec(config),
         "tables": [table_spec(config, name) for name in report["tables"]],
         "figures": [figure_spec(config, name) for name in figures],
+        "claims": claims_spec(config) if report["claims"] else None,
     }
 
 
@@ -291,6 +294,7 @@ def _semantics(config: Mapping) -> list[dict]:
     """Analyses that the report shows; one that only figures show has nothing to be classified."""
     report = config["report"]
     tables = {config["tables"][name].get("semantics") for name in report["tables"]}
+    tables.update(report_claim_analyses(config))
     options = (config["figures"][name].get("options", {}) for name in inputs.shown_figures(config))
     shown = tables | {option.get("semantics") for option in options}
     return [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from robustvit.config.claims import resolve_claims
 from robustvit.config.dataset_figures import add_dataset_figures
 from robustvit.config.evaluated_models import add_evaluated_models, read_values
 from robustvit.config.follow import SIDES, choose_side, find_differences
@@ -30,7 +31,7 @@ DEFAULTS = {
         "gradients": {"device": None},
     },
     "monitoring": {"every_steps": 50, "tensorboard": True, "wandb": None},
-    "report": {"gallery": [], "evaluations": [], "notes": []},
+    "report": {"gallery": [], "claims": [], "evaluations": [], "notes": []},
     "plan": {
         "targets": ["report"],
         "device": "a100",
@@ -41,7 +42,7 @@ DEFAULTS = {
 }
 SECTIONS = (
     *("stand_ins", "checkpoints", "evaluate_models", "sweeps", "semantics", "gradients"),
-    *("attack_losses", "tables", "figures"),
+    *("attack_losses", "tables", "figures", "claims"),
 )
 
 
@@ -50,9 +51,9 @@ def resolve(config: Mapping) -> dict:
 
     The steps are: schema, defaults, `evaluate_models`, figures of data sets, sweeps, then for both
     sides of `follow` recipes (`extends`), models, semantics and experiments (recipe embedded,
-    `overrides` applied), and at last the references between the sections. The side that is not
-    followed only shows in `differences`, where each contradiction between the sources gets the
-    `settings` in which the sides differ. Nothing given is changed.
+    `overrides` applied), and at last the references between the sections and the claims. The side
+    that is not followed only shows in `differences`, where each contradiction between the sources
+    gets the `settings` in which the sides differ. Nothing given is changed.
 
     Raises:
         UserError: on the first step that finds a mistake, naming the key.
@@ -68,6 +69,7 @@ def resolve(config: Mapping) -> dict:
     sides = {side: _resolve_side(merged, side) for side in SIDES}
     resolved = {**merged, **sides[merged["follow"]]}
     check_references(resolved)
+    resolved["claims"] = resolve_claims(resolved)
     resolved["contradictions"] = merged["differences"]
     resolved["differences"] = find_differences(
         sides["code"], sides["thesis"], merged["differences"]

@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from robustvit.config.merge import deep_merge
 from robustvit.core.errors import UserError, unknown_name
 
+SEED_AXIS = "seed"
+
 
 def expand_sweeps(sweeps: Mapping, taken: Mapping) -> dict[str, dict]:
     """Return one experiment for each combination of the axes' values of each sweep.
@@ -35,8 +37,47 @@ def expand_sweeps(sweeps: Mapping, taken: Mapping) -> dict[str, dict]:
     return found
 
 
+def sweep_axes(sweep: str, entry: Mapping) -> dict[str, Mapping]:
+    """The axes of an entry of `sweeps`, its `seeds` as the last one, called "seed".
+
+    Raises:
+        UserError: for an axis "seed" beside `seeds`.
+    """
+    axes = dict(entry["axes"])
+    if "seeds" in entry:
+        if SEED_AXIS in axes:
+            raise UserError(
+                f"sweeps.{sweep}.axes.{SEED_AXIS}: `seeds` makes an axis of this name; keep one of "
+                "them, for instance seeds: [1, 2, 3]"
+            )
+        axes[SEED_AXIS] = {f"seed{seed}": {"seed": seed} for seed in entry["seeds"]}
+    return axes
+
+
+def choose_cells(sweep: str, entry: Mapping, values: Mapping, where: str) -> list[str]:
+    """Names of a sweep's experiments that have these values on these axes, in their order.
+
+    Args:
+        sweep: its name.
+        entry: of `sweeps`.
+        values: axis to value.
+        where: key of the configuration that asks, for messages.
+
+    Raises:
+        UserError: for an axis or a value that the sweep does not have.
+    """
+    axes = sweep_axes(sweep, entry)
+    for axis, value in values.items():
+        if axis not in axes:
+            raise unknown_name("axis", axis, axes, f"{where}.values")
+        if value not in axes[axis]:
+            raise unknown_name("value", value, axes[axis], f"{where}.values.{axis}")
+    kept = [[values[axis]] if axis in values else list(found) for axis, found in axes.items()]
+    return ["_".join((sweep, *combination)) for combination in itertools.product(*kept)]
+
+
 def _cells(sweep: str, entry: Mapping) -> dict[str, dict]:
-    axes = [list(values.items()) for values in entry["axes"].values()]
+    axes = [list(values.items()) for values in sweep_axes(sweep, entry).values()]
     cells = {
         "_".join(str(name) for name, _ in combination): _combine(sweep, entry, combination)
         for combination in itertools.product(*axes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from robustvit.core.progress import format_seconds
+from robustvit.reporting.display_claims import display_claims
 from robustvit.reporting.display_cost import display_cost
 from robustvit.reporting.display_differences import display_differences
 from robustvit.reporting.display_methods import display_datasets, display_experiments
@@ -59,6 +60,7 @@ def build_display(spec: dict, summary: dict) -> dict:
         "protocol": display_protocol(spec, summary),
         "verdicts": display_verdicts(summary),
         "differences": display_differences(spec),
+        "claims": display_claims(summary["claims"]),
         "tables": [display_table(table, spec, numbers) for table in tables],
         "checks": _checks(spec, summary),
         "stages": _stages(summary),

@@ -35,7 +35,7 @@ def build_document(words: dict) -> list[dict]:
         Sections in order (see `blocks.section`); those with `appendix` follow the main text.
     """
     parts = (
-        *(_experiments, _datasets, _protocol, _results, _analyses, _figures),
+        *(_experiments, _datasets, _protocol, _claims, _results, _figures),
         *(_checks, _cost, _provenance, _missing, _gallery, _pictures, _settings, _origins),
         _differences,
     )
@@ -78,6 +78,15 @@ def _protocol(words: dict) -> Iterator[dict]:
     yield section("protocol", "Protocol", blocks)
 
 
+def _claims(words: dict) -> Iterator[dict]:
+    """What runs of several seeds say of claims; nothing where none is asked for."""
+    found = words["claims"]
+    if found["rows"]:
+        blocks = [text(" ".join(found["sentences"])), tables.claims_table(found["rows"])]
+        blocks += [bullets(found["notes"])] if found["notes"] else []
+        yield section("claims", "Claims", blocks)
+
+
 def _results(words: dict) -> Iterator[dict]:
     blocks = [] if words["tables"] else [text("No table was made yet.")]
     shown = [t for t in words["tables"] if t["published"]]
@@ -92,12 +101,6 @@ def _results(words: dict) -> Iterator[dict]:
     for found in words["tables"]:
         name = f"table-{found['name']}"
         yield section(name, found["title"], [{"type": "results", **found}], 2)
-
-
-def _analyses(words: dict) -> Iterator[dict]:
-    """Further findings that come as sentences, each with a title."""
-    for found in words.get("findings") or []:
-        yield section(found["name"], found["title"], found["blocks"])
 
 
 def _figures(words: dict) -> Iterator[dict]:

@@ -79,6 +79,37 @@ def _attack(protocol: dict) -> dict:
     return cell(words, badges=[WEAKENED] * bool(weaker), lines=weaker)
 
 
+VERDICT_TONES = {"supported": "good", "contradicted": "bad", "undecided": "quiet", "not run": "bad"}
+
+
+def claims_table(rows: list[dict]) -> dict:
+    """The claims with the groups of runs that each compares."""
+    columns = [
+        ("Claim", "left", "1.5fr"),
+        ("Groups", "left", "2fr"),
+        ("Difference", "left", "1.3fr"),
+        ("Verdict", "left", "auto"),
+    ]
+    caption = (
+        "Claims, the two groups of runs that each compares (mean ± standard deviation over seeds), "
+        "the difference of their means in percentage points with its interval, and the verdict."
+    )
+    cells = [
+        [
+            cell(row["sentence"], small=[row["source"]] if row["source"] else []),
+            cell(lines=row["groups"], small=[row["metric"]]),
+            cell(row["difference"], small=row["notes"]),
+            cell(
+                row["verdict"],
+                tone=VERDICT_TONES.get(row["verdict"]),
+                badges=[STAND_IN] * row["stand_in"],
+            ),
+        ]
+        for row in rows
+    ]
+    return table("claims", caption, columns, cells)
+
+
 def checks_table(rows: list[dict]) -> dict:
     """The checks that every evaluation makes on itself."""
     columns = [

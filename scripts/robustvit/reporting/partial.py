@@ -8,6 +8,7 @@ from pathlib import Path
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import write_json, write_text
+from robustvit.reporting.claims import claims_csv, judge_claims
 from robustvit.reporting.figure import figure_files, make_figure
 from robustvit.reporting.latex import table_tex
 from robustvit.reporting.ordering import restore_order
@@ -19,7 +20,10 @@ from robustvit.reporting.table import build_table, table_csv
 from robustvit.reporting.web.page import write_page
 
 FOLDER = "now"  # below the results root
-OWN = ("tables", "figures", "report.pdf", "report.html", "summary.json", "workflow.html", FOLDER)
+OWN = (
+    *("tables", "figures", "claims.json", "claims.csv", "summary.json"),
+    *("report.pdf", "report.html", "workflow.html", FOLDER),
+)
 
 
 def report_now(spec: dict, root: Path, published: Published, assets: Path) -> Path:
@@ -28,7 +32,8 @@ def report_now(spec: dict, root: Path, published: Published, assets: Path) -> Pa
     Nothing of the run itself is touched: its own results are reached by links.
 
     Args:
-        spec: {"report": the report's settings, "tables": [table specs], "figures": [figure specs]}.
+        spec: {"report": the report's settings, "tables": [table specs], "figures": [figure specs],
+            "claims": what `judge_claims` takes, or None}.
         root: results root; may lack anything, or not be there yet.
         published: the published numbers.
         assets: folder of report.typ, report.css and report.js.
@@ -42,6 +47,10 @@ def report_now(spec: dict, root: Path, published: Published, assets: Path) -> Pa
         _write_table(folder, build_table(entry, results, published))
     for entry in spec["figures"]:
         _draw(entry, folder)
+    if spec.get("claims"):
+        judged = judge_claims(spec["claims"], results)
+        write_json(folder / "claims.json", judged)
+        write_text(folder / "claims.csv", claims_csv(judged))
     report, summary = restore_order(spec["report"]), folder / "summary.json"
     write_json(summary, build_summary(report, results, published))
     render_report(report, summary, folder, assets / "report.typ", folder / "report.pdf")

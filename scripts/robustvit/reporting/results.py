@@ -121,6 +121,14 @@ class Results:
         """Where the weights of a checkpoint come from, with their hashes."""
         return read_optional_json(self.root / "checkpoints" / name / "source.json")
 
+    def json(self, file: str) -> dict | None:
+        """Any JSON object by its path relative to the root, or None if it is not there."""
+        return read_optional_json(self.root / file)
+
+    def claims(self) -> dict | None:
+        """The verdicts written by `judge_claims.py`."""
+        return self.json("claims.json")
+
     def table(self, name: str) -> dict | None:
         """A table written by `make_table.py`."""
         return read_optional_json(self.root / "tables" / f"{name}.json")

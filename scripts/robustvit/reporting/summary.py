@@ -29,10 +29,10 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
     """Collect the run that `spec` (the report's settings) describes, whatever of it exists.
 
     Args:
-        spec: {"name","title","tables","figures","experiments","datasets","protocols","semantics",
-            "gallery","notes","follow","jobs","cost": {"site": file or None}}; what an experiment's
-            "evaluate", an analysis or "jobs" does not name is not read, since a file that nobody
-            asks for is of an earlier run.
+        spec: {"name","title","tables","claims","figures","experiments","datasets","protocols",
+            "semantics","gallery","notes","follow","jobs","cost": {"site": file or None}}; what an
+            experiment's "evaluate", an analysis or "jobs" does not name is not read, since a file
+            that nobody asks for is of an earlier run.
 
     Raises:
         UserError: if a file cannot be read or contradicts itself, or nothing at all was run.
@@ -47,6 +47,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "follow": spec.get("follow"),
         "notes": list(spec.get("notes") or []),
         "tables": {name: table for name, table in tables.items() if table},
+        "claims": _claims(spec, results),
         "evaluations": _evaluations(experiments, results),
         "semantics": list(_semantics(spec, results)),
         "comparisons": list(_comparisons(spec, results)),
@@ -64,6 +65,12 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
     summary["provenance"] = _provenance(spec, results, published)
     summary["abstract"] = write_abstract(spec, summary)
     return summary
+
+
+def _claims(spec: dict, results: Results) -> list[dict]:
+    """The verdicts of the claims that the report asks for, in its order."""
+    found = {claim["name"]: claim for claim in (results.claims() or {}).get("claims", [])}
+    return [found[name] for name in spec.get("claims") or [] if name in found]
 
 
 def _figures(spec: dict) -> list[dict]:
@@ -197,6 +204,12 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
             yield {"what": f"table {name}", "file": f"tables/{name}.json"}
         for file in (table or {}).get("missing", []):
             yield {"what": f"a result in table {name}", "file": file}
+    judged = {claim["name"]: claim for claim in summary["claims"]}
+    for name in spec.get("claims") or []:
+        if name not in judged:
+            yield {"what": f"verdict on claim {name}", "file": "claims.json"}
+        for file in judged.get(name, {}).get("missing", []):
+            yield {"what": f"a result for claim {name}", "file": file}
     for name, figure in summary["figures"].items():
         if figure is None:
             yield {"what": f"figure {name}", "file": f"figures/{name}.pdf"}

@@ -1,0 +1,198 @@
+"""Claims judged by runs of several seeds: supported, contradicted or undecided.
+
+A claim says that one group's mean exceeds (or falls below) another's by more than a margin. The
+interval of the difference of the means decides, at the claim's own confidence 1 − alpha:
+
+- supported: the whole interval lies beyond the margin, on the claimed side;
+- contradicted: none of it does;
+- undecided: it holds the margin;
+- not run: a result is missing. Nothing is judged by a part of the runs, since whoever looks before
+  all are there, and may stop, finds effects that do not exist.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable
+from statistics import fmean, stdev
+
+from robustvit.core.errors import UserError
+from robustvit.reporting import seed_tests
+from robustvit.reporting.results import Results, failed_checks, proportion
+
+TESTS = {"welch": seed_tests.welch, "paired": seed_tests.paired}
+CSV_COLUMNS = (
+    *("claim", "sentence", "verdict", "metric", "test", "direction", "margin_points", "alpha"),
+    *("first", "first_mean_percent", "first_sd_points", "first_runs"),
+    *("second", "second_mean_percent", "second_sd_points", "second_runs"),
+    *("difference_points", "low_points", "high_points", "degrees", "p_value", "p_value_holm"),
+    *("detectable_points", "missing", "failed_checks"),
+)
+
+
+def claims_files(spec: dict) -> list[str]:
+    """Files that the claims rest on, relative to the results root."""
+    return sorted({file for claim in spec["claims"] for file in _files(claim)})
+
+
+def _files(claim: dict) -> Iterable[str]:
+    for group in claim["groups"]:
+        for member in group["members"]:
+            yield from _member_files(claim["metric"], member["experiment"])
+
+
+def _member_files(metric: dict, experiment: str) -> list[str]:
+    if "semantics" in metric:
+        analysis, classifiers = metric["semantics"], metric["classifiers"]
+        return [Results.semantics_file(analysis, experiment, c) for c in classifiers]
+    return [Results.evaluation_file(experiment, metric["protocol"])]
+
+
+def judge_claims(spec: dict, results: Results) -> dict:
+    """Judge all claims of a report.
+
+    Args:
+        spec: {"claims": [{"name", "sentence", "source", "metric": {"protocol", "metric",
+            "label"} or {"semantics", "classifiers", "metric", "label"}, "groups": [{"label",
+            "members": [{"experiment", "seed"}]}, …], "direction", "margin_points", "test",
+            "alpha"}]}.
+        results: of the run.
+
+    Returns:
+        {"claims": [{…, "verdict", "reason", "groups": with "mean", "sd" and the "value" of every
+        member, "difference", "low", "high", "p_value", "p_value_holm", "detectable"}]}: shares
+        and their differences as fractions.
+
+    Raises:
+        UserError: if a result's file has no such metric.
+    """
+    claims = [_judge(claim, results) for claim in spec["claims"]]
+    corrected = seed_tests.holm([claim["p_value"] for claim in claims])
+    for claim, p_value in zip(claims, corrected, strict=True):
+        claim["p_value_holm"] = p_value
+    return {"claims": claims}
+
+
+def _judge(claim: dict, results: Results) -> dict:
+    missing = [file for file in _files(claim) if not (results.root / file).exists()]
+    groups = [_group(group, claim["metric"], results) for group in claim["groups"]]
+    records = [_record(results, file) for file in _files(claim)]
+    found = {
+        **{key: value for key, value in claim.items() if key != "groups"},
+        "groups": groups,
+        "missing": missing,
+        "failed_checks": [check for record in records for check in _failed(record)],
+        "stand_in": any(record.get("stand_in") for record in records),
+    }
+    empty = dict.fromkeys(("difference", "low", "high", "degrees", "p_value", "detectable"))
+    if missing:
+        reason = f"{len(missing)} of {len(records)} results are missing"
+        return found | empty | {"verdict": "not run", "reason": reason}
+    return found | empty | _compare(claim, groups)
+
+
+def _record(results: Results, file: str) -> dict:
+    return results.json(file) or {}
+
+
+def _failed(record: dict) -> list[dict]:
+    return [check | {"experiment": record.get("experiment")} for check in failed_checks(record)]
+
+
+def _group(group: dict, metric: dict, results: Results) -> dict:
+    members = [
+        member | {"value": _value(metric, member["experiment"], results)}
+        for member in group["members"]
+    ]
+    values = [member["value"] for member in members if member["value"] is not None]
+    return {
+        "label": group["label"],
+        "mean": fmean(values) if values else None,
+        "sd": stdev(values) if len(values) > 1 else None,
+        "members": members,
+    }
+
+
+def _value(metric: dict, experiment: str, results: Results) -> float | None:
+    """The measured share of one run, the mean over classifiers; None if any part is missing."""
+    shares = []
+    for file in _member_files(metric, experiment):
+        record = results.json(file)
+        if record is None:
+            return None
+        found = proportion(record, metric["metric"], file)
+        if found is None:
+            raise UserError(f"{file}: has no {metric['metric']}, which a claim compares.")
+        shares.append(found["value"])
+    return fmean(shares)
+
+
+def _compare(claim: dict, groups: list[dict]) -> dict:
+    first, second = (_ordered(group, claim["test"]) for group in groups)
+    spread = TESTS[claim["test"]](first, second)
+    low, high = seed_tests.interval(spread, claim["alpha"])
+    margin, sign = claim["margin_points"] / 100, 1 if claim["direction"] == "greater" else -1
+    verdict, reason = _verdict(spread.error, *sorted((sign * low, sign * high)), margin)
+    return {
+        "verdict": verdict,
+        "reason": reason,
+        "difference": spread.difference,
+        "low": low,
+        "high": high,
+        "degrees": spread.degrees,
+        "p_value": seed_tests.p_value(spread, sign * margin),
+        "detectable": seed_tests.detectable(spread.error, spread.degrees, claim["alpha"]),
+    }
+
+
+def _ordered(group: dict, test: str) -> list[float]:
+    """The group's values; for pairs in the order of their seeds."""
+    members = group["members"]
+    if test == "paired":
+        members = sorted(members, key=lambda member: member["seed"])
+    return [member["value"] for member in members]
+
+
+def _verdict(error: float, low: float, high: float, margin: float) -> tuple[str, str]:
+    """The verdict by the interval of the advantage, which is positive on the claimed side."""
+    if not error:
+        return "undecided", "all runs of a group gave the same number, so their spread is unknown"
+    if low > margin:
+        return "supported", "the whole interval is beyond the margin on the claimed side"
+    if high < margin:
+        return "contradicted", "no part of the interval is beyond the margin on the claimed side"
+    return "undecided", "the interval holds the margin"
+
+
+def claims_csv(judged: dict) -> str:
+    """The claims as CSV, a line each; shares in percent, differences in percentage points."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, CSV_COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for claim in judged["claims"]:
+        writer.writerow(_csv_line(claim))
+    return text.getvalue()
+
+
+def _csv_line(claim: dict) -> dict:
+    kept = ("sentence", "verdict", "test", "direction", "margin_points", "alpha")
+    line = {"claim": claim["name"], "metric": claim["metric"]["label"]}
+    line |= {key: claim[key] for key in kept}
+    for place, group in zip(("first", "second"), claim["groups"], strict=True):
+        line |= {
+            place: group["label"],
+            f"{place}_mean_percent": _percent(group["mean"]),
+            f"{place}_sd_points": _percent(group["sd"]),
+            f"{place}_runs": sum(member["value"] is not None for member in group["members"]),
+        }
+    for key in ("difference", "low", "high", "detectable"):
+        line[f"{key}_points"] = _percent(claim[key])
+    line |= {key: claim[key] for key in ("degrees", "p_value", "p_value_holm")}
+    line["missing"] = "; ".join(claim["missing"])
+    names = (f"{check['experiment']}: {check['name']}" for check in claim["failed_checks"])
+    return line | {"failed_checks": "; ".join(names)}
+
+
+def _percent(fraction: float | None) -> float | None:
+    return None if fraction is None else round(100 * fraction, 6)

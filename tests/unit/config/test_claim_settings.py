@@ -1,0 +1,186 @@
+"""Claims of the configuration: groups chosen from sweeps, and mistakes that name their key."""
+
+import copy
+
+import pytest
+import yaml
+
+from robustvit.config.claims import claims_spec
+from robustvit.config.inputs import report_datasets, report_experiments
+from robustvit.config.report_jobs import report_jobs
+from robustvit.config.resolve import resolve
+from robustvit.core.errors import UserError
+
+OVERLAY = yaml.safe_load("""
+sweeps:
+  decay:
+    experiment:
+      label: Decay
+      model: xcit_demo_p8
+      dataset: demo_imagenet4
+      recipe: demo_light
+      threat: {norm: linf, epsilon_255: 4}
+      evaluate: [clean, pgd10]
+    axes:
+      wd:
+        low: {overrides: {optimizer: {weight_decay: 0.05}}}
+        high: {}
+    seeds: [3, 1, 2]
+semantics:
+  seen:
+    label: Seen
+    generators: [decay_low_seed1]
+    classifiers: [demo_resnet18]
+    dataset: cifar10
+    threat: {norm: linf, epsilon_255: 8}
+claims:
+  decay:
+    sentence: It helps.
+    metric: {protocol: pgd10}
+    groups:
+      - {label: high, sweep: decay, values: {wd: high}}
+      - {label: low, sweep: decay, values: {wd: low}}
+report: {claims: [decay], tables: [], figures: []}
+""")
+
+
+SEEN = {"generators": [f"decay_{wd}_seed{seed}" for wd in ("low", "high") for seed in (1, 2)]}
+
+
+@pytest.fixture
+def mine(demo):
+    from robustvit.config.merge import deep_merge
+
+    return deep_merge(demo, copy.deepcopy(OVERLAY))
+
+
+def test_groups_of_a_sweep_are_its_seeds(mine):
+    config = resolve(mine)
+    first, second = config["claims"]["decay"]["groups"]
+    assert first["experiments"] == [f"decay_high_seed{s}" for s in (3, 1, 2)]
+    assert second["experiments"] == [f"decay_low_seed{s}" for s in (3, 1, 2)]
+    assert config["experiments"]["decay_low_seed2"]["seed"] == 2
+    (spec,) = claims_spec(config)["claims"]
+    assert spec["groups"][0]["members"][0] == {"experiment": "decay_high_seed3", "seed": 3}
+    assert (spec["test"], spec["alpha"], spec["direction"]) == ("welch", 0.05, "greater")
+    assert spec["metric"]["metric"] == "robust_top1"
+
+
+def test_the_report_runs_what_its_claims_compare(mine):
+    config = resolve(mine)
+    assert len(report_experiments(config)) == 6
+    assert report_datasets(config) == ["demo_imagenet4"]
+    assert "judge_claims" in report_jobs(config)
+    mine["report"]["claims"] = []
+    assert "judge_claims" not in report_jobs(resolve(mine))
+
+
+def test_a_claim_on_perturbations_asks_for_their_classification(mine):
+    mine["claims"]["decay"]["metric"] = {"semantics": "seen"}
+    mine["sweeps"]["decay"]["seeds"] = [1, 2]
+    mine["semantics"]["seen"] |= SEEN
+    config = resolve(mine)
+    assert config["claims"]["decay"]["metric"] == {"semantics": "seen", "top": 1}
+    assert "demo_resnet18" in report_experiments(config)
+    assert "cifar10" in report_datasets(config)
+    assert len(report_jobs(config)["classify_perturbations"]) == 4
+
+
+def set_at(path, value):
+    def change(config):
+        *parents, last = path.split("/")
+        for key in parents:
+            config = config[int(key) if isinstance(config, list) else key]
+        config[int(last) if isinstance(config, list) else last] = value
+
+    return change
+
+
+CLAIM = "claims/decay"
+MISTAKES = {
+    "unknown sweep": (
+        f"{CLAIM}/groups/0/sweep",
+        "dekay",
+        ["claims.decay.groups.0.sweep", '"decay"'],
+    ),
+    "unknown axis": (
+        f"{CLAIM}/groups/0/values",
+        {"vd": "high"},
+        ["groups.0.values", "Known: seed, wd"],
+    ),
+    "unknown value": (f"{CLAIM}/groups/0/values/wd", "hihg", ["groups.0.values.wd", '"high"']),
+    "axis left open": (f"{CLAIM}/groups/1/values", {}, ["groups.1.values", "axis wd", "wd: low"]),
+    "one seed": ("sweeps/decay/seeds", [1], ["claims.decay.groups.0", "1 experiment", "seeds"]),
+    "unknown protocol": (f"{CLAIM}/metric/protocol", "pgd_10", ["metric.protocol", '"pgd10"']),
+    "protocol not run": (f"{CLAIM}/metric/protocol", "fgsm", ["metric.protocol", "evaluate"]),
+    "unknown analysis": (f"{CLAIM}/metric", {"semantics": "sen"}, ["metric.semantics", '"seen"']),
+    "no generator": (f"{CLAIM}/metric", {"semantics": "seen"}, ["decay_high_seed3", "generators"]),
+    "top of an accuracy": (f"{CLAIM}/metric/top", 5, ["claims.decay.metric.top", "semantics"]),
+    "two metrics": (f"{CLAIM}/metric/semantics", "seen", ["claims.decay.metric"]),
+    "three groups": (f"{CLAIM}/groups", [{"label": "x", "sweep": "decay"}] * 3, ["decay.groups"]),
+    "unknown direction": (f"{CLAIM}/direction", "more", ["claims.decay.direction", "greater"]),
+    "alpha in percent": (f"{CLAIM}/alpha", 5, ["claims.decay.alpha", "confidence"]),
+    "misspelt key": (f"{CLAIM}/margin", 1, ["claims.decay.margin", "margin_points"]),
+    "unknown claim in the report": ("report/claims", ["dekay"], ["report.claims", '"decay"']),
+    "same runs twice": (f"{CLAIM}/groups/1/values/wd", "high", ["named twice"]),
+    "axis of the seeds' name": ("sweeps/decay/axes/seed", {"a": {}}, ["sweeps.decay.axes.seed"]),
+    "seeds twice": ("sweeps/decay/seeds", [1, 1], ["sweeps.decay.seeds"]),
+}
+
+
+@pytest.mark.parametrize("case", MISTAKES)
+def test_mistakes_name_the_key_and_the_way_out(mine, case):
+    path, value, expected = MISTAKES[case]
+    set_at(path, value)(mine)
+    with pytest.raises(UserError) as caught:
+        resolve(mine)
+    for text in expected:
+        assert text in str(caught.value)
+
+
+def listed(mine, first, second, **changes):
+    groups = [{"label": "a", "experiments": first}, {"label": "b", "experiments": second}]
+    mine["claims"]["decay"] |= {"groups": groups, **changes}
+    return mine
+
+
+HIGH = ["decay_high_seed1", "decay_high_seed2"]
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "changes", "expected"),
+    [
+        (HIGH, ["decay_low_seed1", "decay_low_seed3"], {"test": "paired"}, ["same seeds", "1, 3"]),
+        (["decay_high_seed1", "decay_low_seed2"], HIGH[1:], {}, ["named twice|differ in recipe"]),
+        (HIGH, ["demo_light", "demo_canonical"], {}, ["groups.1", "differ in recipe"]),
+        (HIGH, ["demo_light", "demo_light_list"], {}, ["same images", "demo_imagenet_list"]),
+        (HIGH, ["decay_low_seed1", "decay_low_seed9"], {}, ["unknown experiment", "groups.1"]),
+    ],
+)  # fmt: skip
+def test_groups_that_cannot_be_compared(mine, first, second, changes, expected):
+    import re
+
+    mine["experiments"]["demo_light_list"]["evaluate"] = ["clean", "pgd10"]
+    with pytest.raises(UserError) as caught:
+        resolve(listed(mine, first, second, **changes))
+    for pattern in expected:
+        assert re.search(pattern, str(caught.value)), caught.value
+
+
+def test_runs_of_one_seed_are_no_repetitions(mine):
+    mine["experiments"]["again"] = {
+        "label": "Again",
+        "weights": {"experiment": "decay_high_seed1"},
+        "eval_dataset": "demo_imagenet4",
+        "eval_threat": {"norm": "linf", "epsilon_255": 4},
+        "evaluate": ["pgd10"],
+    }
+    second = ["decay_low_seed1", "decay_low_seed2"]
+    with pytest.raises(UserError, match="no independent repetitions"):
+        resolve(listed(mine, ["decay_high_seed1", "again"], second))
+
+
+def test_other_radius_is_no_comparison(mine):
+    mine["sweeps"]["decay"]["axes"]["wd"]["low"]["eval_threat"] = {"norm": "linf", "epsilon_255": 8}
+    with pytest.raises(UserError, match=r"same radius: .*ε = 4/255.*ε = 8/255"):
+        resolve(mine)

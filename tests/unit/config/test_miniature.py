@@ -1,0 +1,83 @@
+"""The miniature: three architectures of one size, and claims that differ in one thing each."""
+
+import pytest
+import yaml
+
+from robustvit.config.claims import claim_experiments
+from robustvit.config.inputs import report_experiments
+from robustvit.config.merge import deep_merge
+from robustvit.config.resolve import resolve
+from robustvit.config.specs import model_spec
+from robustvit.core.sources import SCRIPTS
+from robustvit.planning.models import model_cost
+
+CLAIMS = {  # what the two groups of each claim differ in
+    "epsilon_warmup": {"attack.epsilon_schedule", "attack.epsilon_warmup_epochs"},
+    "heavy_augmentation": {f"augmentation.{k}" for k in ("mixup", "cutmix", "randaugment")}
+    | {"augmentation.random_erasing"},
+    "weight_decay": {"optimizer.weight_decay"},
+    "semantic_perturbations": {"loss.name", "attack.epsilon_schedule"}
+    | {"attack.epsilon_warmup_epochs"},
+    "xcit_over_deit": set(),
+}
+
+
+def resolved(*overlays):
+    names = ("workflow_config.yaml", *(f"configs/{name}.yaml" for name in overlays))
+    texts = [(SCRIPTS.parent / name).read_text(encoding="utf-8") for name in names]
+    return resolve(deep_merge(*map(yaml.safe_load, texts)))
+
+
+@pytest.fixture(scope="module")
+def gpu():
+    return resolved("miniature")
+
+
+@pytest.fixture(scope="module")
+def cpu():
+    return resolved("miniature", "miniature_cpu")
+
+
+@pytest.fixture(params=["gpu", "cpu"])
+def config(request):
+    return request.getfixturevalue(request.param)
+
+
+def test_the_architectures_have_one_size(gpu):
+    names = ("mini_light_seed1", "mini_deit_seed1", "mini_resnet_seed1")
+    costs = {name: model_cost(model_spec(gpu, name)) for name in names}
+    parameters = [cost.parameters for cost in costs.values()]
+    assert max(parameters) / min(parameters) < 1.1
+    assert max(c.flops for c in costs.values()) / min(c.flops for c in costs.values()) < 1.6
+
+
+def test_claims_have_all_seeds_and_every_run_is_shown(gpu, cpu):
+    for config, seeds in ((gpu, 5), (cpu, 3)):
+        assert (
+            set(config["claims"])
+            == set(config["report"]["claims"])
+            == {*CLAIMS, "xcit_over_resnet"}
+        )
+        compared = {name for c in config["claims"].values() for name in claim_experiments(c)}
+        assert len(compared) == 7 * seeds
+        assert compared | {"mini_classifier"} == set(report_experiments(config))
+        generators = config["semantics"]["mini_semantics"]["generators"]
+        assert len(generators) == 2 * seeds
+
+
+@pytest.mark.parametrize("name", CLAIMS)
+def test_a_claim_compares_one_thing(config, name):
+    first, second = (group["experiments"][0] for group in config["claims"][name]["groups"])
+    one, other = (flat(config["experiments"][run]["recipe"]) for run in (first, second))
+    assert {key for key in one if one[key] != other[key]} == CLAIMS[name]
+
+
+def flat(value, prefix=""):
+    if not isinstance(value, dict):
+        return {prefix[:-1]: value}
+    return {k: v for key, part in value.items() for k, v in flat(part, f"{prefix}{key}.").items()}
+
+
+def test_no_weights_are_chosen_on_evaluation_images(config):
+    trained = (config["experiments"][name] for name in report_experiments(config))
+    assert {entry["recipe"]["selection"] for entry in trained if entry["recipe"]} == {"last"}
