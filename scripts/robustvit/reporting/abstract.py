@@ -26,6 +26,8 @@ def write_abstract(spec: dict, summary: dict) -> list[str]:
         *_robustness(spec, summary),
         *_selection(spec, summary),
         *_semantics(spec, summary),
+        *_overfitting(spec, summary),
+        *_claims(summary),
         *_verdicts(summary),
         *_cost(summary),
     ]
@@ -200,6 +202,27 @@ def _semantics(spec: dict, summary: dict) -> Iterator[str]:
             f"Shown nothing but the perturbations, {quoted(experiments, classifier)} names the "
             f"class of the attacked image for {sentence_list(shares)}{guess}."
         )
+
+
+def _overfitting(spec: dict, summary: dict) -> Iterator[str]:
+    """Name each training that overfitted catastrophically, with the epoch of its first sign."""
+    experiments = spec.get("experiments") or {}
+    watched = {n: t.get("overfitting") for n, t in summary["training"].items()}
+    found = {name: o["epoch"] for name, o in watched.items() if o and o["epoch"] is not None}
+    if found:
+        named = [f"{quoted(experiments, name)} (epoch {epoch})" for name, epoch in found.items()]
+        yield (
+            "Catastrophic overfitting, accuracy that holds under the training’s own attack and "
+            f"falls under a stronger one, struck {sentence_list(named)}."
+        )
+
+
+def _claims(summary: dict) -> Iterator[str]:
+    """How many claims the runs of several seeds support."""
+    verdicts = [claim["verdict"] for claim in summary.get("claims") or []]
+    if verdicts:
+        counted = [f"{verdicts.count(name)} {name}" for name in dict.fromkeys(verdicts)]
+        yield f"Verdicts on {_count(len(verdicts), 'claim')}: {sentence_list(counted)}."
 
 
 def _verdicts(summary: dict) -> Iterator[str]:

@@ -23,7 +23,9 @@ def numbers_by_file(summary: dict) -> dict[str, int]:
 def _row(spec: dict, origin: dict) -> dict:
     experiments = spec.get("experiments") or {}
     what = origin["what"]
-    if len(what) == 2:
+    if len(what) == 1:
+        label, detail = label_of(experiments, what[0]), "learning curve"
+    elif len(what) == 2:
         label = label_of(experiments, what[0])
         detail = label_of(spec.get("protocols") or {}, what[1])
     else:

@@ -20,8 +20,9 @@ def collect_origins(spec: Mapping, results: Results, tables: Mapping[str, Mappin
         "created", "device", "seconds", "seed", "weights": {"kind", "name", "commit"} or None} per
         file that is there; `number` is what a table refers to.
     """
-    sources = {source["file"]: source for source in _sources(spec, results)}
     shown = [c["file"] for t in tables.values() for row in t["rows"] for c in row["cells"]]
+    sources = {source["file"]: source for source in _sources(spec, results)}
+    sources |= {s["file"]: s for s in _trainings(spec, results) if s["file"] in shown}
     order = dict.fromkeys([*(file for file in shown if file in sources), *sources])
     return [
         {"number": number, **sources[file]} | _weights(spec, results, sources[file]["what"])
@@ -53,6 +54,16 @@ def _sources(spec: Mapping, results: Results) -> Iterator[dict]:
                     yield _origin(list(names), file, made, record)
 
 
+def _trainings(spec: Mapping, results: Results) -> Iterator[dict]:
+    """Learning curves, of which some tables take numbers."""
+    for name, entry in (spec.get("experiments") or {}).items():
+        found = results.training(name) if entry.get("recipe") else None
+        if found is not None:
+            rule = "finetune_model" if entry.get("init") else "pretrain_model"
+            file = results.training_file(name)
+            yield _origin([name], file, [_job(rule, name)], found["config"])
+
+
 def _shards(jobs: object, name: str) -> int:
     return jobs.get(name, 1) if isinstance(jobs, Mapping) else 1
 
@@ -71,6 +82,8 @@ def _origin(what: list[str], file: str, jobs: list[dict], record: Mapping) -> di
 
 def _weights(spec: Mapping, results: Results, what: list[str]) -> dict:
     """The weights that were evaluated: an experiment's with its commit, or a checkpoint."""
+    if len(what) == 1:
+        return {"weights": None}
     name = what[0] if len(what) == 2 else what[1]
     owner = ((spec.get("experiments") or {}).get(name) or {}).get("weights") or {}
     if not owner:

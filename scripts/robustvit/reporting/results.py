@@ -89,6 +89,11 @@ class Results:
         """Path of the comparison of an analysis' classifications, relative to the root."""
         return f"semantics/{semantics}/comparison.json"
 
+    @staticmethod
+    def training_file(name: str) -> str:
+        """Path of a training's learning curve, relative to the root."""
+        return f"train/{name}/metrics.csv"
+
     def evaluation(self, experiment: str, protocol: str) -> dict | None:
         """A gathered evaluation, or None if it was not run."""
         return read_optional_json(self.root / self.evaluation_file(experiment, protocol))

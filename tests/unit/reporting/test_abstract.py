@@ -117,3 +117,16 @@ def test_an_abstract_tells_of_the_problems_with_the_most_models():
     assert "The tables hold 1 further pair of data set and radius." in text
     del attacked["e"]
     assert "further" not in abstract_of(**attacked)
+
+
+def test_names_catastrophic_overfitting_and_counts_claims():
+    training = {
+        "a": {"status": "done", "overfitting": {"epoch": 7}},
+        "b": {"status": "done", "overfitting": {"epoch": None}},
+        "c": {"status": "done"},
+    }
+    summary = {"training": training, "datasets": {}, "semantics": [], "stages": [], "missing": []}
+    claims = [{"verdict": word} for word in ("supported", "undecided", "supported")]
+    text = " ".join(write_abstract(SPEC, summary | {"evaluations": {}, "claims": claims}))
+    assert "falls under a stronger one, struck “A” (epoch 7)." in text and "“B”" not in text
+    assert "Verdicts on 3 claims: 2 supported and 1 undecided." in text

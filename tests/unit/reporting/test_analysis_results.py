@@ -129,8 +129,10 @@ def semantics(root):
         "name": "own",
         "kind": "semantics",
         "semantics": "own",
-        "generators": [{"experiment": "demo_light", "label": "A"}]
-        + [{"experiment": "demo_standard", "label": "B"}],
+        "generators": [
+            {"experiment": "demo_light", "label": "A"},
+            {"experiment": "demo_standard", "label": "B"},
+        ],
         "classifiers": [{"experiment": "net", "label": "Net"}],
         "metrics": ["top1"],
         "controls": ["shuffled_pixels"],

@@ -51,6 +51,20 @@ def test_perturbations_have_two_jobs(results, tables):
     assert origin["weights"]["name"] == "demo_standard"
 
 
+def test_numbers_of_learning_curves_have_an_origin_where_a_table_shows_them(results, tables):
+    file = "train/demo_cifar/metrics.csv"
+    assert file not in {o["file"] for o in collect_origins(specs.report_spec(), results, tables)}
+    tables["curves"] = {"rows": [{"cells": [{"file": file}]}]}
+    found = collect_origins(specs.report_spec(), results, tables)
+    (origin,) = [o for o in found if o["file"] == file]
+    assert origin["jobs"][0]["log"] == "logs/finetune_model/demo_cifar.log"
+    assert origin["commit"].startswith("0123456789abcdef") and origin["weights"] is None
+    (row,) = [
+        r for r in display_origins(specs.report_spec(), {"origins": found}) if r["file"] == file
+    ]
+    assert (row["what"], row["weights"]) == ("learning curve", "–")
+
+
 def test_nothing_was_run(tmp_path):
     assert collect_origins(specs.report_spec(), Results(tmp_path), {}) == []
 
