@@ -61,6 +61,7 @@ def build_display(spec: dict, summary: dict) -> dict:
         "verdicts": display_verdicts(summary),
         "differences": display_differences(spec),
         "claims": display_claims(summary["claims"]),
+        "tables_asked": len(spec.get("tables") or []),
         "tables": [display_table(table, spec, numbers) for table in tables],
         "checks": _checks(spec, summary),
         "stages": _stages(summary),

@@ -88,6 +88,8 @@ def _claims(words: dict) -> Iterator[dict]:
 
 
 def _results(words: dict) -> Iterator[dict]:
+    if not words["tables_asked"]:
+        return
     blocks = [] if words["tables"] else [text("No table was made yet.")]
     shown = [t for t in words["tables"] if t["published"]]
     if any(t["comparison"] == "direction" for t in shown):

@@ -243,6 +243,7 @@ def test_an_empty_specification(tmp_path, published, template):
     text = " ".join(pages_of(write_report(root, published, template, tmp_path / "r.pdf", spec)))
     assert "No experiment belongs to this report." in text
     assert "Figures" not in text  # no heading of an empty section
+    assert "No table was made yet" not in text  # since none was asked for
 
 
 def display_of(root, published, table=None, spec=None):
