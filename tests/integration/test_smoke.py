@@ -38,12 +38,29 @@ def test_summary_agrees_with_the_rows(smoke):
     import pandas as pd
 
     summary = json.loads((smoke.results / "summary.json").read_text())
-    assert summary["tables"].keys() == {"demo_recipes", "demo_finetuning", "demo_semantics"}
+    assert summary["tables"].keys() == {
+        *("demo_recipes", "demo_finetuning", "demo_semantics", "demo_overfitting")
+    }
     rows = pd.read_parquet(smoke.results / "eval" / "demo_light" / "autoattack.parquet")
     written = json.loads((smoke.results / "eval" / "demo_light" / "autoattack.json").read_text())
     examples = rows.drop_duplicates("example_id")
     assert written["num_examples"] == len(examples) == len(rows) / rows["attack"].nunique()
     assert written["robust_top1"]["k"] == int(examples["robust"].sum())
+
+
+def test_summary_says_what_the_analyses_found(smoke):
+    summary = json.loads((smoke.results / "summary.json").read_text())
+    (compared,) = summary["comparisons"]
+    assert {pair["metric"] for pair in compared["pairs"]} == {"top1", "top5"}
+    assert len(compared["controls"]) == 2 * 3 * 2  # generators, controls, metrics
+    assert compared["controls_at_chance"] in (True, False)
+    watched = {name: found.get("overfitting") for name, found in summary["training"].items()}
+    assert watched["demo_light"]["num_examples"] == 8
+    assert watched["demo_standard"] is None
+    folder = smoke.results / "losses/demo_effectiveness/demo_light"
+    for epoch in (1, 2):
+        found = json.loads((folder / f"{epoch}.json").read_text())
+        assert [entry["steps"] for entry in found["steps"]] == [1, 2]
 
 
 def test_every_figure_exists_in_three_formats(smoke):
@@ -60,11 +77,13 @@ def test_page_says_what_the_pdf_says(smoke):
         assert expected in page, expected
     for link in ("tables/demo_recipes.tex", "tables/demo_recipes.csv", "figures/demo_ablation.svg"):
         assert f'href="{link}"' in page and (smoke.results / link).is_file()
+    assert 'id="figure-demo_perturbation_gallery"' in page
 
 
 def test_workflow_report_is_whole(smoke):
     html = (smoke.results / "workflow.html").read_text(encoding="utf-8")
     assert "demo_ablation" in html and "cifar10_images" in html and "demo_recipes" in html
+    assert "demo_perturbation_gallery" in html
 
 
 def test_weights_load_in_timm_classes_without_our_code(smoke):
@@ -112,9 +131,14 @@ def test_weight_decay_of_one_experiment_reruns_what_depends_on_it(smoke, tmp_pat
     trained = {job for job in jobs if job[0] in ("pretrain_model", "finetune_model")}
     assert trained == {("pretrain_model", "demo_canonical")}
     assert {job[1] for job in jobs if job[0] == "evaluate_model"} == {"demo_canonical"}
-    assert {job[1] for job in jobs if job[0] == "make_table"} == {"demo_recipes"}
+    assert {job[1] for job in jobs if job[0] == "make_table"} == {
+        *("demo_recipes", "demo_overfitting")
+    }
     shown = {job[1] for job in jobs if job[0] == "make_figure"}
-    assert shown == {"demo_ablation", "demo_learning_curves"}
+    assert shown == {
+        *("demo_ablation", "demo_learning_curves", "demo_overfitting_curves"),
+        *("demo_effectiveness", "demo_convergence"),
+    }
     others = {job[0] for job in jobs}
     assert "draw_rule_graph" not in others
     assert not others & {"build_dataset", "make_perturbations", "accumulate_gradients"}

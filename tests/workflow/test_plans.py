@@ -37,8 +37,8 @@ def test_demo_runs_every_stage(snakemake):
         "accumulate_gradients": 2,
         "make_table": 4,
         "compare_classifications": 1,
-        "take_epoch": 4,
-        "measure_losses": 6,
+        "take_epoch": 6,
+        "measure_losses": 8,
         "make_figure": 20,  # two of each data set among them
         "render_page": 1,
         "render_html": 1,

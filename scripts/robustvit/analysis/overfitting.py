@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 Z = 4.0  # standard errors of a fall: the best of many noisy epochs is too good by 2 or 3 of them
 LEAST_FALL = 0.05  # of the best accuracy; smaller falls are other effects
-FOUND, NONE = "catastrophic overfitting", "none found"
+FOUND, NONE = "catastrophic overfitting", "no catastrophic overfitting"
 
 
 def detect(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from robustvit.config.attack_losses import check_kept
 from robustvit.config.attack_options import check_attack_options
 from robustvit.config.devices import check_devices
 from robustvit.config.outside import check_checkpoint, check_model
@@ -12,7 +13,6 @@ from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.sources import SCRIPTS
 from robustvit.data.mirrors import scheme_of
 from robustvit.data.source_files import DOWNLOADS, HASHES
-from robustvit.training.schedules import kept_epochs, total_epochs
 
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
@@ -194,15 +194,7 @@ def _check_losses(config: Mapping, where: str, entry: Mapping) -> None:
     if entry["threat"] is None:
         raise UserError(f"{where}.threat: needs a radius such as {{norm: linf, epsilon_255: 4}}")
     check_threat(f"{where}.threat", entry["threat"])
-    for name in entry["experiments"] if entry.get("epochs") else []:
-        recipe = config["experiments"][name]["recipe"] or {}
-        kept = kept_epochs(recipe, total_epochs(recipe)) if recipe else []
-        for epoch in entry["epochs"]:
-            if epoch not in kept:
-                raise UserError(
-                    f"{where}.epochs: {name} keeps no weights of epoch {epoch}. Add it to its "
-                    f"recipe: keep_epochs: {entry['epochs']}"
-                )
+    check_kept(config, where, entry)
 
 
 def _check_table(config: Mapping, where: str, entry: Mapping) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from robustvit.config.attack_losses import expand_epochs
 from robustvit.config.claims import resolve_claims
 from robustvit.config.dataset_figures import add_dataset_figures
 from robustvit.config.evaluated_models import add_evaluated_models, read_values
@@ -68,6 +69,7 @@ def resolve(config: Mapping) -> dict:
     merged["experiments"] = {**merged["experiments"], **expanded}
     sides = {side: _resolve_side(merged, side) for side in SIDES}
     resolved = {**merged, **sides[merged["follow"]]}
+    resolved["attack_losses"] = expand_epochs(resolved)
     check_references(resolved)
     resolved["claims"] = resolve_claims(resolved)
     resolved["contradictions"] = merged["differences"]

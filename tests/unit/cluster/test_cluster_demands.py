@@ -21,7 +21,7 @@ def config(repository):
     found = resolve(yaml.safe_load(path.read_text(encoding="utf-8")))
     names = ["xcit_s12_light", "xcit_l12_light", "xcit_s12_cifar10"]
     found["experiments"] = {name: found["experiments"][name] for name in names}
-    return {**found, "gradients": {}, "semantics": {}}
+    return {**found, "gradients": {}, "semantics": {}, "attack_losses": {}}
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ CASES = {
     "an epoch whose weights are not kept": (
         "attack_losses/demo_effectiveness/epochs",
         [1, 7],
-        ["attack_losses.demo_effectiveness.epochs", "no weights of epoch 7", "keep_epochs: [1, 7]"],
+        ["attack_losses.demo_effectiveness.epochs", "no weights of epoch 7", "keep_epochs: 10"],
     ),
     "unknown control": (
         "semantics/demo_semantics/controls",

@@ -32,7 +32,7 @@ def described(kind, root, folder):
 def test_the_breakdown_is_dated_and_named(full_root, tmp_path):
     found = described("overfitting", full_root, tmp_path)
     sound, broken = (entry["overfitting"] for entry in found["data"])
-    assert (sound["verdict"], sound["epoch"]) == ("none found", None)
+    assert (sound["verdict"], sound["epoch"]) == ("no catastrophic overfitting", None)
     assert (broken["verdict"], broken["epoch"]) == ("catastrophic overfitting", 6)
     assert "Canonical recipe: catastrophic overfitting from epoch 6 on" in found["alt"]
 
