@@ -89,5 +89,5 @@ rule measure_losses:
         " --output-summary {output.summary:q}"
         " --work-dir {params.work:q}"
         " --threads {threads}"
-        " --device $ROBUSTVIT_DEVICE"
+        " --device $ROBUSTVIT_EVALUATION_DEVICE"
         " >{log:q} 2>&1"

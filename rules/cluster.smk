@@ -61,6 +61,7 @@ STAGE_OF = {
     "perturb": "semantics",
     "classify": "semantics",
     "gradients": "gradients",
+    "losses": "evaluation",
 }
 
 
