@@ -72,7 +72,7 @@ ORDER = (
 WATCHER = """
 import json, os, random, signal, sys, threading, time
 
-def stack(frame):
+def stack(frame):  # None between two calls of Python code
     while frame is not None:
         code = frame.f_code
         path, name = code.co_filename, code.co_name
@@ -80,7 +80,7 @@ def stack(frame):
         frame = frame.f_back
 
 def runs(function):
-    calls = stack(sys._current_frames()[threading.main_thread().ident])
+    calls = stack(sys._current_frames().get(threading.main_thread().ident))
     return function is None or any(name == function for name, _, _ in calls)
 
 def wait(function, running):
@@ -94,7 +94,7 @@ def watch(function, entries, delay, log):
     wait(function, True)
     time.sleep(delay)
     wait(function, True)  # the next time, if it was over before
-    calls = list(stack(sys._current_frames()[threading.main_thread().ident]))
+    calls = list(stack(sys._current_frames().get(threading.main_thread().ident)))
     ours = [f"{name}:{line}" for name, path, line in calls if "/robustvit/" in path]
     with open(log, "w") as handle:
         handle.write(" < ".join(ours[:3]) or "imports, before any code of the project")

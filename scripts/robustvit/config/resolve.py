@@ -32,7 +32,7 @@ DEFAULTS = {
         "gradients": {"device": None},
     },
     "monitoring": {"every_steps": 50, "tensorboard": True, "wandb": None},
-    "report": {"gallery": [], "claims": [], "evaluations": [], "notes": []},
+    "report": {"claims": [], "gallery": [], "evaluations": [], "notes": []},
     "plan": {
         "targets": ["report"],
         "device": "a100",
