@@ -6,7 +6,7 @@ set -euo pipefail
 
 # The SHA-256 of envs/main.txt, which `make lock` writes: a change here is what tells Snakemake to make
 # its environment anew.
-lock=f064ee26a03d68f292c37a5c2eee35167c04b508dad099d42d6939ae5746256c
+lock=9aa20dc76e980bfa07f1328af8a547a77ee3767714138079aa2abb974c17a181
 
 die() { printf 'error: %s\n' "$*" >&2; exit 1; }
 
