@@ -33,3 +33,4 @@ rule report:
         f"{R}/report.pdf",
         f"{R}/summary.json",
         f"{R}/report.html",
+        f"{R}/workflow.html",

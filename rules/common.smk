@@ -278,8 +278,15 @@ def table_results(suffix):
 
 
 def figure_results(suffix):
-    """The figures of the report, those of its data sets among them."""
-    return [f"{R}/figures/{name}.{suffix}" for name in inputs.report_figures(CONFIG)]
+    """The figures of the report, those of its data sets among them, and the page's gallery."""
+    shown = [*inputs.report_figures(CONFIG), *CONFIG["report"].get("gallery", [])]
+    return [f"{R}/figures/{name}.{suffix}" for name in dict.fromkeys(shown)]
+
+
+def price_files():
+    """What the report's estimate of energy, CO2 and money rests on."""
+    site = CONFIG["plan"]["site"]
+    return ["planning/prices.yaml", *([site] if site else [])]
 
 
 def figure_category(wildcards):

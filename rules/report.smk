@@ -1,7 +1,8 @@
 """Tables, claims, figures and the report.
 
-Reads: evaluations, learning curves, analyses, and the published numbers in reports/.
-Writes: <run>/tables/, <run>/claims.*, <run>/figures/, <run>/summary.json, <run>/report.pdf, <run>/report.html.
+Reads: evaluations, learning curves, analyses, the published numbers in reports/, planning/prices.yaml.
+Writes: <run>/tables/, <run>/claims.*, <run>/figures/, <run>/summary.json, <run>/report.pdf,
+<run>/report.html, <run>/workflow.html.
 """
 
 
@@ -9,7 +10,9 @@ localrules:
     draw_rule_graph,
     judge_claims,
     render_html,
+    render_page,
     render_report,
+    report_now,
     write_summary,
 
 
@@ -21,7 +24,18 @@ rule make_table:
         published=CONFIG["paths"]["published"],
     output:
         json=f"{R}/tables/{{table}}.json",
-        csv=f"{R}/tables/{{table}}.csv",
+        csv=report(
+            f"{R}/tables/{{table}}.csv",
+            caption="../reports/captions/table.rst",
+            category="Tables",
+            labels={"table": "{table}", "as": "CSV"},
+        ),
+        tex=report(
+            f"{R}/tables/{{table}}.tex",
+            caption="../reports/captions/table.rst",
+            category="Tables",
+            labels={"table": "{table}", "as": "LaTeX"},
+        ),
     log:
         f"{R}/logs/make_table/{{table}}.log",
     benchmark:
@@ -43,6 +57,7 @@ rule make_table:
         " --published {input.published:q}"
         " --output-json {output.json:q}"
         " --output-csv {output.csv:q}"
+        " --output-tex {output.tex:q}"
         " >{log:q} 2>&1"
 
 
@@ -160,6 +175,7 @@ rule write_summary:
             f"{R}/checkpoints/{name}/source.json" for name in inputs.report_checkpoints(CONFIG)
         ],
         published=CONFIG["paths"]["published"],
+        prices=price_files(),
     output:
         f"{R}/summary.json",
     log:
@@ -218,15 +234,48 @@ rule render_report:
         " >{log:q} 2>&1"
 
 
+rule render_page:
+    input:
+        script="scripts/render_page.py",
+        code=code("render_page.py"),
+        summary=f"{R}/summary.json",
+        figures=figure_results("svg"),
+        style="reports/report.css",
+        behaviour="reports/report.js",
+    output:
+        f"{R}/report.html",
+    log:
+        f"{R}/logs/render_page.log",
+    benchmark:
+        f"{R}/benchmarks/render_page.tsv"
+    conda:
+        "../envs/conda.yaml"
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    params:
+        spec=lambda wildcards: pack_spec(specs.to_json(reports.report_spec(CONFIG))),
+        root=lambda wildcards: R,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --summary {input.summary:q}"
+        " --root {params.root:q}"
+        " --style {input.style:q}"
+        " --script {input.behaviour:q}"
+        " --output {output:q}"
+        " >{log:q} 2>&1"
+
+
 rule render_html:
     input:
         script="scripts/render_html.py",
         code=code("render_html.py"),
         pdf=f"{R}/report.pdf",
         gallery=[f"{R}/figures/{name}.png" for name in CONFIG["report"]["gallery"]],
-        captions=["reports/captions/figure.rst", "reports/captions/report.rst"],
+        captions=[f"reports/captions/{name}.rst" for name in ("figure", "report", "table")],
     output:
-        f"{R}/report.html",
+        f"{R}/workflow.html",
     log:
         f"{R}/logs/render_html.log",
     benchmark:
@@ -238,3 +287,27 @@ rule render_html:
         runtime=10,
     shell:
         "python {input.script} --target {input.pdf:q} {input.gallery:q} --output {output:q} >{log:q} 2>&1"
+
+
+# Without inputs of the run, so that it starts nothing, and without outputs, so that it is never up to date.
+rule report_now:
+    input:
+        script="scripts/report_now.py",
+        published=CONFIG["paths"]["published"],
+    log:
+        f"{R}/logs/report_now.log",
+    conda:
+        "../envs/conda.yaml"
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        spec=lambda wildcards: pack_spec(specs.to_json(reports.now_spec(CONFIG))),
+        root=lambda wildcards: R,
+    shell:
+        "python {input.script}"
+        " --spec {params.spec:q}"
+        " --root {params.root:q}"
+        " --published {input.published:q}"
+        " --assets reports"
+        " 2>&1 | tee {log:q}"

@@ -74,6 +74,7 @@ def make_table(root, spec=None):
         *("make_table.py", "--spec", json.dumps(spec or TABLE), "--root", root),
         *("--published", PUBLISHED),
         *("--output-json", f"{stem}.json", "--output-csv", f"{stem}.csv"),
+        *("--output-tex", f"{stem}.tex"),
     )
 
 
@@ -104,6 +105,35 @@ def test_from_evaluation_to_report(root):
     )
     assert (done.returncode, done.stderr) == (0, "")
     assert report.read_bytes().startswith(b"%PDF")
+
+    page = root / "report.html"
+    assets = ("--style", ROOT / "reports/report.css", "--script", ROOT / "reports/report.js")
+    done = run("render_page.py", *common, "--summary", summary, *assets, "--output", page)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Light recipe" in page.read_text()
+
+
+def test_report_of_what_is_there(root):
+    """Nothing but one evaluation: no table, no figure and no summary was made by the run."""
+    before = sorted(path for path in root.rglob("*") if path.is_file())
+    spec = {"report": REPORT, "tables": [TABLE], "figures": [BARS]}
+    done = run(
+        *("report_now.py", "--spec", json.dumps(spec), "--root", root),
+        *("--published", PUBLISHED, "--assets", ROOT / "reports"),
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(str(root / "now/report.pdf")) or "not drawn" in done.stdout
+    page = (root / "now/report.html").read_text()
+    assert "Light recipe" in page and "16 of 64" in page and "eval/<wbr>heavy" in page
+    assert (root / "now/report.pdf").read_bytes().startswith(b"%PDF")
+    assert "not run" in (root / "now/tables/recipes.tex").read_text()
+    left = sorted(p for p in root.rglob("*") if p.is_file() and "now" not in p.parts)
+    assert left == before
+    again = run(
+        *("report_now.py", "--spec", json.dumps(spec), "--root", root),
+        *("--published", PUBLISHED, "--assets", ROOT / "reports"),
+    )
+    assert (again.returncode, again.stderr) == (0, "")
 
 
 def test_mistakes_end_with_one_line_and_no_file(root):

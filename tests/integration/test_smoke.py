@@ -71,9 +71,18 @@ def test_every_figure_exists_in_three_formats(smoke):
             assert (smoke.results / "figures" / f"{name}.{suffix}").stat().st_size > 1000
 
 
-def test_html_report_is_whole(smoke):
-    html = (smoke.results / "report.html").read_text(encoding="utf-8")
-    assert "demo_ablation" in html and "cifar10_images" in html
+def test_page_says_what_the_pdf_says(smoke):
+    page = (smoke.results / "report.html").read_text(encoding="utf-8")
+    for expected in ("Light against canonical recipe", "41.78", "stand-in", "not comparable"):
+        assert expected in page, expected
+    for link in ("tables/demo_recipes.tex", "tables/demo_recipes.csv", "figures/demo_ablation.svg"):
+        assert f'href="{link}"' in page and (smoke.results / link).is_file()
+    assert 'id="figure-demo_perturbation_gallery"' in page
+
+
+def test_workflow_report_is_whole(smoke):
+    html = (smoke.results / "workflow.html").read_text(encoding="utf-8")
+    assert "demo_ablation" in html and "cifar10_images" in html and "demo_recipes" in html
     assert "demo_perturbation_gallery" in html
 
 

@@ -40,6 +40,7 @@ def test_demo_runs_every_stage(snakemake):
         "take_epoch": 6,
         "measure_losses": 8,
         "make_figure": 20,  # two of each data set among them
+        "render_page": 1,
         "render_html": 1,
     }
     assert {name: counts.get(name) for name in expected} == expected

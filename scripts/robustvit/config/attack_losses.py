@@ -27,7 +27,9 @@ def expand_epochs(config: Mapping) -> dict:
 
 def _every(config: Mapping, entry: Mapping) -> list[int]:
     found = (config["experiments"].get(name, {}).get("recipe") for name in entry["experiments"])
-    ends = [total_epochs(recipe) for recipe in found if recipe]
+    # A recipe without a base lacks parts, which a later check names.
+    whole = [r for r in found if r and "epochs" in r and "name" in r.get("schedule", {})]
+    ends = [total_epochs(recipe) for recipe in whole]
     every = entry["epochs"]
     return list(range(every, min(ends, default=every) + 1, every))
 

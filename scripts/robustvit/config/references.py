@@ -17,7 +17,8 @@ from robustvit.data.source_files import DOWNLOADS, HASHES
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
     *("analyses", "figures", "tables", "claims", "plan", "robustbench", "datasets_check"),
-    *("pretrain_model", "finetune_model", "draw_rule_graph", "render_html"),
+    *("pretrain_model", "finetune_model", "draw_rule_graph"),
+    *("render_html", "render_page", "report_now"),
 )
 # Sections whose entries an option of a figure may name.
 SHOWN = ("experiments", "datasets", "protocols", "semantics", "gradients", "attack_losses")

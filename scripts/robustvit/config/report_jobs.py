@@ -11,7 +11,7 @@ from robustvit.config.claims import report_claim_analyses
 
 SHARD = 64  # images that are worth a job of their own
 ADVERSARIAL = "export_adversarial"
-ONCE = ("write_summary", "render_report", "render_html")
+ONCE = ("write_summary", "render_report", "render_page", "render_html")
 
 
 def report_jobs(config: Mapping) -> dict[str, list[str] | dict[str, int] | None]:

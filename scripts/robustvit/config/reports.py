@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from robustvit.config import inputs
 from robustvit.config.captions import figure_values, fill, table_values
-from robustvit.config.claims import report_claim_analyses
+from robustvit.config.claims import claims_spec, report_claim_analyses
 from robustvit.config.report_jobs import report_jobs
 from robustvit.config.specs import gather_spec, model_spec, num_examples, weights_owner
 
@@ -59,6 +59,7 @@ def _row(config: Mapping, table: str, row: str | Mapping, columns: list[str]) ->
     return {
         "experiment": None if quoted else row,
         "label": entry["label"],
+        "dataset": None if quoted else entry["eval_dataset"],
         "published": {
             protocol: quoted_key(keys, table, config["tables"][table].get("prefer"))
             for protocol, keys in entry["published"].items()
@@ -195,6 +196,10 @@ def report_spec(config: Mapping) -> dict:
             | {"of_dataset": name not in config["report"]["figures"]}
             for name in inputs.report_figures(config)
         ],
+        "gallery": [
+            {key: figure_spec(config, name)[key] for key in ("name", "title", "caption")}
+            for name in config["report"].get("gallery", [])
+        ],
         "experiments": {name: _experiment(config, name) for name in experiments},
         "datasets": {name: _dataset(config, name) for name in datasets},
         "protocols": {name: config["protocols"][name] for name in shown},
@@ -202,6 +207,19 @@ def report_spec(config: Mapping) -> dict:
         "semantics": _semantics(config),
         "differences": report_differences(config, experiments),
         "jobs": report_jobs(config),
+        "cost": {"site": (config.get("plan") or {}).get("site")},
+    }
+
+
+def now_spec(config: Mapping) -> dict:
+    """The report's settings with those of its tables and figures, to make it of what is there."""
+    report = config["report"]
+    figures = [*inputs.report_figures(config), *report.get("gallery", [])]
+    return {
+        "report": report_spec(config),
+        "tables": [table_spec(config, name) for name in report["tables"]],
+        "figures": [figure_spec(config, name) for name in figures],
+        "claims": claims_spec(config) if report["claims"] else None,
     }
 
 

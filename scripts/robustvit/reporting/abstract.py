@@ -11,6 +11,8 @@ from robustvit.reporting.selection import images_of_choice, selection_of
 
 STRONGEST = ("autoattack", "apgd_ce", "pgd_targeted", "pgd", "fgsm")  # attacks, the strongest first
 
+PROBLEMS = 3  # pairs of data set and radius that the abstract tells of
+
 
 def write_abstract(spec: dict, summary: dict) -> list[str]:
     """Write the abstract's sentences; a stage that did not run adds none.
@@ -24,6 +26,9 @@ def write_abstract(spec: dict, summary: dict) -> list[str]:
         *_robustness(spec, summary),
         *_selection(spec, summary),
         *_semantics(spec, summary),
+        *_overfitting(spec, summary),
+        *_claims(summary),
+        *_verdicts(summary),
         *_cost(summary),
     ]
     if summary["missing"]:
@@ -71,12 +76,23 @@ def _robustness(spec: dict, summary: dict) -> Iterator[str]:
     protocol = _strongest(spec, summary)
     if protocol is None:
         return
-    for names in _by_problem(summary, protocol).values():
+    problems = list(_by_problem(summary, protocol).values())
+    told = _largest(problems)
+    for names in told:
         records = {name: summary["evaluations"][name][protocol] for name in names}
         ranked = sorted(records, key=lambda name: -records[name]["robust_top1"]["value"])
         yield _first(spec, records, ranked, protocol)
         if len(ranked) > 1:
             yield _last(spec, records, ranked)
+    if problems[len(told) :]:
+        left = _count(len(problems) - len(told), "further pair")
+        yield f"The tables hold {left} of data set and radius."
+
+
+def _largest(problems: list[list[str]]) -> list[list[str]]:
+    """The problems with the most models, in their order: an abstract has room for a few."""
+    ranked = sorted(problems, key=lambda names: -len(names))[:PROBLEMS]
+    return [names for names in problems if names in ranked]
 
 
 def _first(spec: dict, records: dict, ranked: list[str], protocol: str) -> str:
@@ -185,6 +201,39 @@ def _semantics(spec: dict, summary: dict) -> Iterator[str]:
         yield (
             f"Shown nothing but the perturbations, {quoted(experiments, classifier)} names the "
             f"class of the attacked image for {sentence_list(shares)}{guess}."
+        )
+
+
+def _overfitting(spec: dict, summary: dict) -> Iterator[str]:
+    """Name each training that overfitted catastrophically, with the epoch of its first sign."""
+    experiments = spec.get("experiments") or {}
+    watched = {n: t.get("overfitting") for n, t in summary["training"].items()}
+    found = {name: o["epoch"] for name, o in watched.items() if o and o["epoch"] is not None}
+    if found:
+        named = [f"{quoted(experiments, name)} (epoch {epoch})" for name, epoch in found.items()]
+        yield (
+            "Catastrophic overfitting, accuracy that holds under the training’s own attack and "
+            f"falls under a stronger one, struck {sentence_list(named)}."
+        )
+
+
+def _claims(summary: dict) -> Iterator[str]:
+    """How many claims the runs of several seeds support."""
+    verdicts = [claim["verdict"] for claim in summary.get("claims") or []]
+    if verdicts:
+        counted = [f"{verdicts.count(name)} {name}" for name in dict.fromkeys(verdicts)]
+        yield f"Verdicts on {_count(len(verdicts), 'claim')}: {sentence_list(counted)}."
+
+
+def _verdicts(summary: dict) -> Iterator[str]:
+    """How the numbers that can be compared with published ones came out."""
+    found = summary.get("verdicts") or {}
+    agrees, differs = found.get("agrees", 0), found.get("differs", 0)
+    if agrees + differs:
+        few = f", {found['not run']} were not run" if found.get("not run") else ""
+        yield (
+            f"Of {_count(agrees + differs, 'number')} that can be compared with a published one, "
+            f"{agrees} agree with it within their 95 % intervals and {differs} differ{few}."
         )
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from robustvit.reporting.published import Entry, Published
+from robustvit.reporting.verdicts import judge
 
 COMPARISONS = ("direction", "direct")
 
@@ -13,6 +16,7 @@ def make_cell(
     *,
     file: str | None,
     comparison: str,
+    reasons: Iterable[str] = (),
     chance: float | None = None,
     asked: bool = True,
     failed: list[dict] | None = None,
@@ -23,15 +27,17 @@ def make_cell(
         measured: {"value","low","high","k","n"} as fractions, or None if it was not run.
         entry: the published number in percent, or None.
         file: the evaluation's file relative to the results root; None for a row that only quotes.
-        comparison: "direct" if both numbers answer the same question, so that a difference and a
-            verdict are meaningful; "direction" if the run is a far smaller problem.
+        comparison: "direct" if both numbers answer the same question; "direction" if the run is a
+            far smaller problem, so that only the direction of an effect can be compared.
+        reasons: why the numbers are not like with like (see `verdicts.why_not_comparable`).
         chance: accuracy of guessing, as a fraction.
         asked: whether the configuration asks for the result; one that nobody asks for and that
             lies there all the same belongs to an earlier run and must not be given.
         failed: checks that the evaluation did not pass (see `results.failed_checks`).
 
     Returns:
-        The cell; `status` is "measured", "not run", "not asked" or "quoted".
+        The cell; `status` is "measured", "not run", "not asked" or "quoted"; `verdict`, `reasons`
+        and `difference` are those of `verdicts.judge`, None and empty without two numbers.
     """
     status = _status(file, measured, asked)
     cell = {
@@ -39,17 +45,15 @@ def make_cell(
         "measured": measured,
         "chance": chance,
         "published": published_values(entry),
+        "comparison": comparison,
         "difference": None,
         "verdict": None,
+        "reasons": [],
         "failed_checks": failed or [],
         "file": file,
     }
-    if comparison == "direct" and entry is not None and status in ("measured", "not run"):
-        cell["verdict"] = "not run"
-        if measured:
-            cell["difference"] = round(100 * measured["value"] - entry.value, 4)
-            inside = measured["low"] <= entry.value / 100 <= measured["high"]
-            cell["verdict"] = "agrees" if inside else "differs"
+    if entry is not None and status in ("measured", "not run"):
+        cell |= judge(measured, entry, reasons)
     return cell
 
 

@@ -27,6 +27,7 @@ def display_experiments(spec: dict, summary: dict) -> list[dict]:
             "dataset": _dataset(entry, spec.get("datasets") or {}),
             "threat": threat_text(entry.get("threat")),
             "recipe": _recipe(entry),
+            "trained": _short_recipe(entry),
             "init": _init(entry, experiments, summary.get("checkpoints") or {}),
             "training": _training(summary["training"].get(name) or {}),
         }
@@ -52,6 +53,15 @@ def _recipe(entry: dict) -> str:
         return _name(recipe) if recipe else "not trained here"
     parts = [entry.get("recipe_name"), _loss(recipe), *_schedule(recipe), _selection(recipe)]
     return "; ".join(part for part in parts if part)
+
+
+def _short_recipe(entry: dict) -> str:
+    """The recipe's name, which another section tells in full, and whether images chose weights."""
+    recipe = entry.get("recipe")
+    if not isinstance(recipe, dict):
+        return _name(recipe) if recipe else "not trained here"
+    name = entry.get("recipe_name") or _loss(recipe) or "–"
+    return f"{name} {CHOSEN}" if recipe.get("selection") == "test" else name
 
 
 def _selection(recipe: dict) -> str | None:

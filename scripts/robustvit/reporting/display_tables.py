@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from robustvit.reporting.display_verdicts import verdict_notes
 from robustvit.reporting.formatting import interval, p_value, percent, sentence_list
 from robustvit.reporting.selection import CHOSEN, images_of_choice, selection_of
 
@@ -11,12 +12,13 @@ FAILED = "†"  # beside a number whose evaluation failed a safety check
 WIDE = 8  # columns beside the row's label from which a table is set across the page
 
 
-def display_table(table: dict, spec: dict) -> dict:
+def display_table(table: dict, spec: dict, numbers: dict[str, int] | None = None) -> dict:
     """Turn a table of `make_table.py` into strings.
 
     Args:
         table: what `build_table` made.
         spec: the report's settings, which say how each experiment's epoch was chosen.
+        numbers: by file, the number under which the report says where it comes from.
 
     Returns:
         {"title","caption","comparison","columns":[{"label","published"}],"rows":[…],
@@ -39,19 +41,21 @@ def display_table(table: dict, spec: dict) -> dict:
         "corner": "Perturbations of" if table["kind"] == "semantics" else "Model",
         "comparison": table["comparison"],
         "columns": columns,
-        "rows": [_row(row, CHOSEN * (row in marked)) for row in table["rows"]],
+        "rows": [_row(row, CHOSEN * (row in marked), numbers or {}) for row in table["rows"]],
         "chance_column": chance_column,
         "chance_row": chance_row,
         "wide": width > WIDE,
         "stand_in": any(row["stand_in"] for row in table["rows"]),
         "p_values": any(c.get("p_value") is not None for r in table["rows"] for c in r["cells"]),
         "published": any(column["published"] for column in columns),
-        "notes": [
-            *_check_notes(table),
-            *table.get("notes", []),
-            *_selection_notes(table, spec),
-        ],
+        "notes": [*_check_notes(table), *table.get("notes", []), *_sentences(table, spec)],
+        "files": [f"tables/{table['name']}.{suffix}" for suffix in ("csv", "tex", "json")],
     }
+
+
+def _sentences(table: dict, spec: dict) -> Iterator[str]:
+    yield from verdict_notes(table)
+    yield from _selection_notes(table, spec)
 
 
 def _check_notes(table: dict) -> Iterator[str]:
@@ -89,14 +93,14 @@ def _any_published(table: dict, index: int) -> bool:
     return any(row["cells"][index]["published"] for row in table["rows"])
 
 
-def _row(row: dict, mark: str) -> dict:
+def _row(row: dict, mark: str, numbers: dict[str, int]) -> dict:
     chance = _row_chance(row)
     return {
         "label": row["label"],
-        "published_label": row["published_label"] if _quotes(row) else None,
+        "published_label": (row["published_label"] or None) if _quotes(row) else None,
         "stand_in": row["stand_in"],
         "chance": percent(chance) if chance else "–",
-        "cells": [_cell(cell, mark) for cell in row["cells"]],
+        "cells": [_cell(cell, mark, numbers) for cell in row["cells"]],
     }
 
 
@@ -104,13 +108,15 @@ def _quotes(row: dict) -> bool:
     return any(cell["published"] for cell in row["cells"])
 
 
-def _cell(cell: dict, mark: str) -> dict:
+def _cell(cell: dict, mark: str, numbers: dict[str, int]) -> dict:
     measured, published, status = cell["measured"], cell["published"], cell["status"]
     notes = []
     if measured:
         notes = [interval(measured), f"{measured['k']} of {measured['n']}"]
     if cell.get("p_value") is not None:
         notes.append(p_value(cell["p_value"]))
+    if cell.get("reading"):
+        notes.append(cell["reading"])
     main = "not run" if status == "not run" else "–"
     if measured:
         main = percent(measured["value"], measured["n"]) + f" {mark}" * bool(mark)
@@ -119,8 +125,12 @@ def _cell(cell: dict, mark: str) -> dict:
         "failed": bool(cell["failed_checks"]),
         "main": main + f" {FAILED}" * bool(cell["failed_checks"]),
         "notes": notes,
+        "origin": numbers.get(cell["file"]) if measured else None,
+        "sort": None if measured is None else round(100 * measured["value"], 6),
         "published": _published_text(published),
-        "verdict": _verdict(cell),
+        "published_sort": published["value"] if published else None,
+        "difference": _difference(cell["difference"]),
+        "verdict": cell["verdict"],
     }
 
 
@@ -130,10 +140,11 @@ def _published_text(published: dict | None) -> str:
     return f"{published['text']} %" if published["unit"] == "percent" else published["text"]
 
 
-def _verdict(cell: dict) -> str | None:
-    if cell["difference"] is None:
-        return cell["verdict"]
-    return f"{cell['difference']:+.1f}: {cell['verdict']}".replace("-", "−")
+def _difference(points: float | None) -> str | None:
+    """Measured less published, in percentage points: "+2.0"."""
+    if points is None:
+        return None
+    return "0.0" if abs(points) < 0.05 else f"{points:+.1f}".replace("-", "−")
 
 
 def _row_chance(row: dict) -> float | None:

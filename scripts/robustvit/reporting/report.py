@@ -26,31 +26,50 @@ def render_report(spec: dict, summary_path: Path, root: Path, template: Path, ou
     Raises:
         UserError: if the summary or the template is missing or the template does not compile.
     """
-    summary = read_optional_json(summary_path)
-    if summary is None:
-        raise UserError(f"{summary_path}: no such file; make it first with write_summary.py.")
     if not template.exists():
         raise UserError(f"{template}: no such file; expected the project's reports/report.typ.")
-    try:
-        display = build_display(spec, summary)
-    except KeyError as error:
-        text = f"{summary_path}: has no {error}; delete it and start again to make it."
-        raise UserError(text) from error
+    display = read_display(spec, summary_path)
     with tempfile.TemporaryDirectory() as folder:
-        source = _stage(Path(folder), display, root, template)
+        source = stage(Path(folder), display, root, template)
         with atomic_path(output) as temporary:
             _compile(source, temporary)
 
 
-def _stage(folder: Path, display: dict, root: Path, template: Path) -> Path:
-    """Collect what Typst reads in one folder, since it reads nothing outside its root."""
-    for index, figure in enumerate(display["figures"]):
+def read_display(spec: dict, summary_path: Path) -> dict:
+    """Read the summary and put it into words (see `robustvit.reporting.display.build_display`).
+
+    Raises:
+        UserError: if the summary is missing or lacks something.
+    """
+    summary = read_optional_json(summary_path)
+    if summary is None:
+        raise UserError(f"{summary_path}: no such file; make it first with write_summary.py.")
+    try:
+        return build_display(spec, summary)
+    except KeyError as error:
+        text = f"{summary_path}: has no {error}; delete it and start again to make it."
+        raise UserError(text) from error
+
+
+def stage(folder: Path, display: dict, root: Path, template: Path) -> Path:
+    """Collect what Typst reads in one folder, since it reads nothing outside its root.
+
+    Returns:
+        The template's copy, which sets the report.
+    """
+    for index, figure in enumerate(figures_of(display)):
         drawn = root / "figures" / f"{figure['name']}.pdf"
         figure["file"] = f"figure-{index}.pdf" if figure["made"] and drawn.exists() else None
         if figure["file"]:
             shutil.copyfile(drawn, folder / figure["file"])
     write_json(folder / "data.json", display)
     return Path(shutil.copyfile(template, folder / "report.typ"))
+
+
+def figures_of(display: dict) -> list[dict]:
+    """The figures of all sections, in order."""
+    blocks = (block for section in display["document"] for block in section["blocks"])
+    return [block for block in blocks if block["type"] == "figure"]
 
 
 def _compile(source: Path, output: Path) -> None:

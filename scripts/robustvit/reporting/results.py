@@ -80,9 +80,19 @@ class Results:
         return f"semantics/{semantics}/{generator}/{classifier}.json"
 
     @staticmethod
+    def dataset_file(name: str) -> str:
+        """Path of a data set's manifest, relative to the root."""
+        return f"datasets/{name}/manifest.json"
+
+    @staticmethod
     def comparison_file(semantics: str) -> str:
         """Path of the comparison of an analysis' classifications, relative to the root."""
         return f"semantics/{semantics}/comparison.json"
+
+    @staticmethod
+    def training_file(name: str) -> str:
+        """Path of a training's learning curve, relative to the root."""
+        return f"train/{name}/metrics.csv"
 
     def evaluation(self, experiment: str, protocol: str) -> dict | None:
         """A gathered evaluation, or None if it was not run."""
@@ -92,13 +102,17 @@ class Results:
         """A classification of perturbations, or None if it was not run."""
         return read_optional_json(self.root / self.semantics_file(semantics, generator, classifier))
 
+    def perturbations(self, semantics: str, generator: str) -> dict | None:
+        """The manifest of a generator's perturbations."""
+        return read_optional_json(self.root / "semantics" / semantics / generator / "manifest.json")
+
     def comparison(self, semantics: str) -> dict | None:
         """The comparison of an analysis' classifications, or None if it was not made."""
         return read_optional_json(self.root / self.comparison_file(semantics))
 
     def dataset(self, name: str) -> dict | None:
         """A data set's manifest."""
-        return read_optional_json(self.root / "datasets" / name / "manifest.json")
+        return read_optional_json(self.root / self.dataset_file(name))
 
     def training(self, experiment: str) -> dict | None:
         """What a finished training left: {"config": dict, "metrics": [one dict per epoch]}."""

@@ -8,11 +8,15 @@ from collections.abc import Iterable, Iterator
 from robustvit.analysis.overfitting import detect_in_metrics
 from robustvit.core import provenance
 from robustvit.core.errors import UserError
+from robustvit.planning.facts import load_facts
 from robustvit.reporting.abstract import write_abstract
+from robustvit.reporting.cost import collect_cost
 from robustvit.reporting.cross_checks import cross_checks
+from robustvit.reporting.origins import collect_origins
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results, failed_checks, proportion
 from robustvit.reporting.stages import collect_stages
+from robustvit.reporting.verdicts import count_verdicts
 
 METRICS = ("clean_top1", "robust_top1")
 KEPT = (
@@ -26,8 +30,9 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
 
     Args:
         spec: {"name","title","tables","claims","figures","experiments","datasets","protocols",
-            "semantics","notes","follow","jobs"}; what an experiment's "evaluate", an analysis or
-            "jobs" does not name is not read: a file that nobody asks for is of an earlier run.
+            "semantics","gallery","notes","follow","jobs","cost": {"site": file or None}}; what an
+            experiment's "evaluate", an analysis or "jobs" does not name is not read, since a file
+            that nobody asks for is of an earlier run.
 
     Raises:
         UserError: if a file cannot be read or contradicts itself, or nothing at all was run.
@@ -54,6 +59,9 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
     }
     summary["checks"] = list(_checks(experiments, results))
     summary["missing"] = list(_missing(spec, summary))
+    summary["verdicts"] = count_verdicts(summary["tables"].values())
+    summary["origins"] = collect_origins(spec, results, summary["tables"])
+    summary["cost"] = _cost(spec, results)
     summary["provenance"] = _provenance(spec, results, published)
     summary["abstract"] = write_abstract(spec, summary)
     return summary
@@ -66,7 +74,8 @@ def _claims(spec: dict, results: Results) -> list[dict]:
 
 
 def _figures(spec: dict) -> list[dict]:
-    return [f if isinstance(f, dict) else {"name": f} for f in spec.get("figures") or []]
+    named = [*(spec.get("figures") or []), *(spec.get("gallery") or [])]
+    return [f if isinstance(f, dict) else {"name": f} for f in named]
 
 
 def _asked(experiments: dict) -> Iterator[tuple[str, str]]:
@@ -215,6 +224,12 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
             yield {"what": f"checkpoint {name}", "file": f"checkpoints/{name}/source.json"}
 
 
+def _cost(spec: dict, results: Results) -> dict:
+    """Hours, energy, CO2 and money of the run's own trainings, evaluations and analyses."""
+    facts = load_facts((spec.get("cost") or {}).get("site"))
+    return collect_cost(results.root, spec.get("jobs") or {}, _timed(spec, results), facts)
+
+
 def _provenance(spec: dict, results: Results, published: Published) -> dict:
     """Commits, versions, devices and seeds of all results, and of this summary."""
     made = list(_provenances(spec, results))
@@ -249,6 +264,17 @@ def _provenances(spec: dict, results: Results) -> Iterator[dict]:
         found = (record or {}).get("provenance")
         if isinstance(found, dict):
             yield found
+
+
+def _timed(spec: dict, results: Results) -> Iterator[dict]:
+    """Device and seconds of everything that ran on a device, the making of perturbations too."""
+    yield from _provenances(spec, results)
+    for analysis in spec.get("semantics") or []:
+        for generator in analysis["generators"]:
+            made = results.perturbations(analysis["name"], generator["experiment"])
+            found = (made or {}).get("provenance")
+            if isinstance(found, dict):
+                yield found
 
 
 def _distinct(values: Iterable[object]) -> list:

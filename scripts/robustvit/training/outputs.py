@@ -103,5 +103,8 @@ def describe(plan: Plan, run: Run, epoch: int, inputs: dict[str, str | None]) ->
             "weights_averaged": run.average is not None,
         },
         "inputs": inputs,
-        "provenance": provenance.collect(seed=plan.seed, device=plan.device.name, seconds=seconds),
+        "provenance": {
+            **provenance.collect(seed=plan.seed, device=plan.device.name, seconds=seconds),
+            "processes": plan.device.world_size,  # each had a device of its own
+        },
     }

@@ -40,7 +40,7 @@ claims:
     groups:
       - {label: high, sweep: decay, values: {wd: high}}
       - {label: low, sweep: decay, values: {wd: low}}
-report: {claims: [decay], tables: [], figures: []}
+report: {claims: [decay], tables: [], figures: [], gallery: []}
 """)
 
 

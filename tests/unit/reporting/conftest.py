@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import synthetic_results as synthetic
+from synthetic_report import write_everything
 
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results
@@ -42,3 +43,13 @@ def root(full_root: Path, tmp_path: Path) -> Path:
 def results(full_root: Path) -> Results:
     """Reader of the unchanged results root."""
     return Results(full_root)
+
+
+@pytest.fixture(scope="session")
+def report(
+    full_root: Path, tmp_path_factory: pytest.TempPathFactory, published: Published, template: Path
+) -> tuple[Path, Path]:
+    """A report of everything as PDF, and the results root that it is of; change neither."""
+    folder = tmp_path_factory.mktemp("report")
+    root = Path(shutil.copytree(full_root, folder / "demo"))
+    return write_everything(root, published, template, folder / "report.pdf"), root

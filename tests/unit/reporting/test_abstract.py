@@ -94,3 +94,39 @@ def test_models_on_other_numbers_of_images_are_not_compared():
 )
 def test_what_weakens_a_number_stands_beside_it(change, words):
     assert words in abstract_of(a=evaluation(32, **change))
+
+
+def test_says_how_many_numbers_agree_with_published_ones():
+    summary = {"training": {}, "datasets": {}, "semantics": [], "stages": [], "missing": []}
+    summary |= {"evaluations": {}}
+    counts = {"agrees": 7, "differs": 2, "not comparable": 3, "not run": 4}
+    text = " ".join(write_abstract(SPEC, summary | {"verdicts": counts}))
+    assert "Of 9 numbers that can be compared with a published one, 7 agree" in text
+    assert "and 2 differ, 4 were not run." in text
+    counts |= {"agrees": 0, "differs": 0}
+    assert "published" not in " ".join(write_abstract(SPEC, summary | {"verdicts": counts}))
+
+
+def test_an_abstract_tells_of_the_problems_with_the_most_models():
+    attacked = {name: evaluation(20, threat={"norm": "linf", "epsilon_255": 4}) for name in "ab"}
+    for radius, name in enumerate("cde", start=6):
+        attacked[name] = evaluation(10, threat={"norm": "linf", "epsilon_255": radius})
+    text = abstract_of(**attacked)
+    assert "ε = 4/255" in text and "ε = 6/255" in text and "ε = 7/255" in text
+    assert "ε = 8/255" not in text
+    assert "The tables hold 1 further pair of data set and radius." in text
+    del attacked["e"]
+    assert "further" not in abstract_of(**attacked)
+
+
+def test_names_catastrophic_overfitting_and_counts_claims():
+    training = {
+        "a": {"status": "done", "overfitting": {"epoch": 7}},
+        "b": {"status": "done", "overfitting": {"epoch": None}},
+        "c": {"status": "done"},
+    }
+    summary = {"training": training, "datasets": {}, "semantics": [], "stages": [], "missing": []}
+    claims = [{"verdict": word} for word in ("supported", "undecided", "supported")]
+    text = " ".join(write_abstract(SPEC, summary | {"evaluations": {}, "claims": claims}))
+    assert "falls under a stronger one, struck “A” (epoch 7)." in text and "“B”" not in text
+    assert "Verdicts on 3 claims: 2 supported and 1 undecided." in text

@@ -147,3 +147,12 @@ def test_a_made_figure_is_not_missing(root, published):
     make_figure(spec, root, root / "figures" / spec["name"])
     summary = build_summary(specs.report_spec(), Results(root), published)
     assert summary["figures"]["demo_rulegraph"]["alt"].startswith("Graph of the 16 rules")
+
+
+def test_holds_verdicts_origins_and_cost(summary):
+    assert summary["verdicts"]["not comparable"] == 7  # six of accuracies, one of perturbations
+    assert sum(summary["verdicts"].values()) == 7
+    assert [origin["number"] for origin in summary["origins"]] == list(range(1, 15))
+    (cores,) = summary["cost"]["lines"]
+    assert cores["device"] == "cpu" and cores["hours"] == pytest.approx(200 / 3600)
+    assert summary["cost"]["kwh"]["low"] < summary["cost"]["kwh"]["expected"]

@@ -53,7 +53,7 @@ def test_verdict_where_the_comparison_is_direct(root, published, hits, verdict):
     if hits is None:
         path.unlink()
     else:
-        record = json.loads(path.read_text())
+        record = json.loads(path.read_text()) | {"stand_in": False}
         synthetic.write(path, record | {"robust_top1": synthetic.proportion(hits, 64)})
     spec = specs.table_spec() | {"comparison": "direct"}
     cell = cell_of(build_table(spec, Results(root), published), "demo_light", "AutoAttack")
@@ -62,10 +62,11 @@ def test_verdict_where_the_comparison_is_direct(root, published, hits, verdict):
     assert cell["difference"] == expected
 
 
-def test_no_verdict_where_only_the_direction_can_be_compared(results, published):
+def test_only_the_direction_can_be_compared(results, published):
     table = build_table(specs.table_spec(), results, published)
-    verdicts = {cell["verdict"] for row in table["rows"] for cell in row["cells"]}
-    assert verdicts == {None}
+    cells = [cell for row in table["rows"] for cell in row["cells"]]
+    assert {cell["verdict"] for cell in cells} == {None, "not comparable"}
+    assert all(cell["difference"] is None for cell in cells)
 
 
 def test_row_without_an_experiment_only_quotes(results, published):
@@ -155,6 +156,10 @@ def test_csv_holds_one_line_per_cell(results, published):
     assert (line["measured_percent"], line["k"], line["n"]) == ("43.75", "28", "64")
     assert line["published_value"] == "41.78"
     assert line["file"] == "eval/demo_light/autoattack.json"
+    assert (line["verdict"], line["reasons"]) == (
+        "not comparable",
+        "a far smaller problem; stand-in images",
+    )
 
 
 def test_semantics_table(results, published):

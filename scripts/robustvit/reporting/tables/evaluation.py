@@ -1,7 +1,8 @@
 """Tables of accuracies: a row per experiment, a column per protocol.
 
-spec: {"rows": [{"experiment": name or null, "label", "evaluate": [protocols that are asked for],
-"published": {protocol: key}, "published_label"}], "columns": [{"protocol", "metric", "label"}]}.
+spec: {"rows": [{"experiment": name or null, "label", "dataset": it is evaluated on, "evaluate":
+[protocols that are asked for], "published": {protocol: key}, "published_label"}], "columns":
+[{"protocol", "metric", "label"}]}.
 """
 
 from __future__ import annotations
@@ -11,17 +12,16 @@ from robustvit.reporting.cells import find_entry, make_cell
 from robustvit.reporting.cross_checks import cross_checks
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results, failed_checks, proportion
+from robustvit.reporting.verdicts import why_not_comparable
 
 
 def files(spec: dict) -> list[str]:
     """Files that the table reads, relative to the results root."""
+    asked = [(r, c) for r in spec["rows"] for c in spec["columns"] if _is_asked(r, c)]
+    datasets = {row["dataset"] for row, _ in asked if row.get("dataset")}
     return sorted(
-        {
-            Results.evaluation_file(row["experiment"], column["protocol"])
-            for row in spec["rows"]
-            for column in spec["columns"]
-            if _is_asked(row, column)
-        }
+        {Results.evaluation_file(row["experiment"], column["protocol"]) for row, column in asked}
+        | {Results.dataset_file(name) for name in datasets}
     )
 
 
@@ -92,14 +92,25 @@ def _cell(
             'expected a metric such as "clean_top1" or "robust_top1".'
         )
     record = record or {}
+    own_checks = {"checks": checks.get(column["protocol"], [])}
+    failed = failed_checks(record) + failed_checks(own_checks)
+    comparison = spec.get("comparison", "direction")
+    complete = _is_complete(row, results) if record else None
+    why = why_not_comparable(entry, record, comparison=comparison, failed=failed, complete=complete)
     cell = make_cell(
         measured,
         entry,
         file=file,
-        comparison=spec.get("comparison", "direction"),
+        comparison=comparison,
+        reasons=why,
         chance=record.get("chance"),
         asked=asked,
-        failed=failed_checks(record)
-        + failed_checks({"checks": checks.get(column["protocol"], [])}),
+        failed=failed,
     )
     return cell | {"stand_in": bool(record.get("stand_in"))}
+
+
+def _is_complete(row: dict, results: Results) -> bool | None:
+    """Whether the images that a row is evaluated on are all of the official archive's."""
+    manifest = (results.dataset(row["dataset"]) if row.get("dataset") else None) or {}
+    return False if manifest.get("missing") else manifest.get("complete")

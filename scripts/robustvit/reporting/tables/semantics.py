@@ -14,6 +14,7 @@ from robustvit.reporting.cells import find_entry, make_cell
 from robustvit.reporting.formatting import p_value, sentence_list
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results, proportion
+from robustvit.reporting.verdicts import why_not_comparable
 
 METRIC_LABELS = {"top1": "top-1", "top5": "top-5"}
 CONTROL_LABELS = {
@@ -86,11 +87,13 @@ def _cell(
     file = results.semantics_file(spec["semantics"], generator, classifier)
     record = results.semantics(spec["semantics"], generator, classifier) or {}
     found = (record.get("controls") or {}).get(control, {}) if control else record
+    comparison = spec.get("comparison", "direction")
     cell = make_cell(
         proportion(found, metric, file),
         entry,
         file=file,
-        comparison=spec.get("comparison", "direction"),
+        comparison=comparison,
+        reasons=why_not_comparable(entry, record, comparison=comparison),
         chance=found.get(f"chance_{metric}"),
     )
     return cell | {

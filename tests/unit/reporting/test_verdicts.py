@@ -1,0 +1,197 @@
+"""Verdicts: the rule at its edges, what is not like with like, and how it is told."""
+
+import dataclasses
+import json
+
+import pytest
+import synthetic_results as synthetic
+import synthetic_specs as specs
+
+from robustvit.evaluation.statistics import wilson
+from robustvit.reporting import verdicts
+from robustvit.reporting.display_tables import display_table
+from robustvit.reporting.display_verdicts import display_verdicts
+from robustvit.reporting.results import Results
+from robustvit.reporting.table import build_table
+
+KEY = "thesis.table5.wd-0-5.autoattack_top1"
+
+
+@pytest.fixture
+def entry(published):
+    return published.entry(KEY)  # 41.78 % at ε = 4/255
+
+
+def printed(entry, text):
+    return dataclasses.replace(entry, text=text, value=float(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("40.00", "agrees"),  # on the edge of the interval
+        ("39.99", "differs"),
+        ("39.996", "differs"),  # printed with more digits: 0.0005 of slack
+        ("50.00", "agrees"),
+        ("50.01", "differs"),
+        ("50.4", "differs"),
+        ("50", "agrees"),
+        ("39.6", "differs"),
+        ("40", "agrees"),
+    ],
+)
+def test_edges_of_the_interval(entry, text, verdict):
+    measured = {"value": 0.45, "low": 0.4, "high": 0.5}
+    assert verdicts.judge(measured, printed(entry, text), [])["verdict"] == verdict
+
+
+def test_a_number_counts_as_printed(entry):
+    measured = {"value": 0.45, "low": 0.4, "high": 0.5}
+    assert verdicts.judge(measured, printed(entry, "39.995"), [])["verdict"] == "differs"
+    measured |= {"low": 0.404}  # 40 may have been anything up to 40.5
+    assert verdicts.judge(measured, printed(entry, "40"), [])["verdict"] == "agrees"
+    assert verdicts.judge(measured, printed(entry, "40.0"), [])["verdict"] == "differs"
+    assert [verdicts.half_unit(t) for t in ("41.78", "41.8", "44")] == pytest.approx(
+        [0.005, 0.05, 0.5]
+    )
+
+
+@pytest.mark.parametrize(
+    ("images", "verdict"), [(50, "agrees"), (500, "agrees"), (5000, "differs")]
+)
+def test_the_number_of_images_decides(entry, images, verdict):
+    """The same 44 % against 41.78 %: only thousands of images tell them apart."""
+    hits = round(0.44 * images)
+    low, high = wilson(hits, images)
+    measured = {"value": hits / images, "low": low, "high": high, "k": hits, "n": images}
+    found = verdicts.judge(measured, entry, [])
+    assert (found["verdict"], found["difference"]) == (verdict, pytest.approx(2.22))
+
+
+def test_one_in_twenty_differs_by_chance(entry):
+    """A model whose true accuracy is the published one: the rule errs as rarely as it says."""
+    import numpy as np
+
+    draws = np.random.default_rng(0).binomial(5000, entry.value / 100, size=2000)
+    wrong = 0
+    for hits in draws:
+        low, high = wilson(int(hits), 5000)
+        measured = {"value": hits / 5000, "low": low, "high": high}
+        wrong += verdicts.judge(measured, entry, [])["verdict"] == "differs"
+    assert 0.03 < wrong / 2000 < 0.065
+
+
+RECORD = {
+    "stand_in": False,
+    "attack": {"name": "autoattack", "options": {}},
+    "threat": {"epsilon_255": 4},
+    "chance": 0.01,
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "more", "reason"),
+    [
+        ({}, {}, None),
+        ({}, {"comparison": "direction"}, verdicts.SMALLER),
+        ({"stand_in": True}, {}, "stand-in images"),
+        ({}, {"complete": False}, "an incomplete data set"),
+        ({}, {"complete": True}, None),
+        ({"threat": {"epsilon_255": 8}}, {}, "ε = 8/255 here, 4/255 there"),
+        (
+            {"attack": {"name": "autoattack", "options": {"iterations": 5}}},
+            {},
+            "an attack weakened to 5 of 100 iterations",
+        ),
+        ({"attack": None, "threat": {"epsilon_255": 8}}, {}, None),  # clean images have no radius
+        ({}, {"failed": [{"name": "white box"}]}, "a failed safety check"),
+    ],
+)
+def test_what_is_not_like_with_like(entry, change, more, reason):
+    more = {"comparison": "direct"} | more
+    found = list(verdicts.why_not_comparable(entry, RECORD | change, **more))
+    assert found == ([reason] if reason else [])
+    measured = {"value": 0.45, "low": 0.4, "high": 0.5}
+    judged = verdicts.judge(measured, entry, found)
+    assert judged["verdict"] == ("not comparable" if reason else "agrees")
+    assert (judged["difference"] is None) == (reason == verdicts.SMALLER)
+
+
+def test_another_unit_is_not_comparable(entry):
+    found = verdicts.judge(
+        {"value": 0.4, "low": 0.3, "high": 0.5}, dataclasses.replace(entry, unit="million"), []
+    )
+    assert (found["verdict"], found["difference"]) == ("not comparable", None)
+    assert found["reasons"] == ["the published number is in million"]
+
+
+def test_not_run_comes_before_any_reason(entry):
+    assert verdicts.judge(None, entry, [verdicts.SMALLER])["verdict"] == "not run"
+
+
+def real_root(root):
+    """The invented results as if the archives had been the official ones."""
+    for path in root.glob("eval/*/*.json"):
+        record = json.loads(path.read_text())
+        synthetic.write(path, record | {"stand_in": False})
+    return root
+
+
+def direct_table(root, published):
+    return build_table(specs.table_spec() | {"comparison": "direct"}, Results(root), published)
+
+
+def test_a_table_says_what_is_not_comparable_and_why(root, published):
+    table = direct_table(root, published)
+    assert table["rows"][0]["cells"][0]["reasons"] == ["stand-in images"]
+    notes = display_table(table, {})["notes"]
+    assert (
+        "Not comparable with the published numbers (stand-in images): “XCiT-demo, light recipe” "
+        "and “XCiT-demo, canonical recipe”." in notes
+    )
+    assert (
+        "Not comparable with the published numbers (a failed safety check): “XCiT-demo, canonical "
+        "recipe”, AutoAttack." in notes
+    )
+    assert any("reaches ±\u2009" in note and "64 images" in note for note in notes)
+    direction = build_table(specs.table_spec(), Results(root), published)
+    notes = display_table(direction, {})["notes"]
+    assert "Not comparable with the published numbers (a far smaller problem): all rows." in notes
+    assert not any("reaches" in note for note in notes)
+
+
+def test_an_incomplete_data_set_is_read_from_its_manifest(root, published):
+    spec = specs.table_spec() | {"comparison": "direct"}
+    spec["rows"][-1]["dataset"] = "cifar10"
+    real_root(root)
+    manifest = root / "datasets/cifar10/manifest.json"
+
+    def reasons():
+        return build_table(spec, Results(root), published)["rows"][-1]["cells"][0]["reasons"]
+
+    assert reasons() == []
+    whole = json.loads(manifest.read_text())
+    for lacking in ({"complete": False}, {"complete": True, "missing": ["a.jpg"]}):
+        manifest.write_text(json.dumps(whole | lacking))
+        assert reasons() == ["an incomplete data set"]
+
+
+def test_counts_each_comparison_once(root, published):
+    table = direct_table(real_root(root), published)
+    once, twice = verdicts.count_verdicts([table]), verdicts.count_verdicts([table, table])
+    assert once == twice
+    cells = [c for row in table["rows"] for c in row["cells"] if c["published"]]
+    assert sum(once.values()) == len(cells) == 6
+    assert once["not comparable"] == 1  # AutoAttack's number whose check failed
+    text = display_verdicts({"verdicts": once})
+    assert text["counts"].startswith("6 numbers of this report have a published one: ")
+    assert "1 are not comparable" in text["counts"] and "Chance" not in text["counts"]
+    many = display_verdicts({"verdicts": dict.fromkeys(verdicts.VERDICTS, 50)})["counts"]
+    assert "Chance alone would make about 5 of 100 verdicts “differs”." in many
+    assert display_verdicts({"verdicts": dict.fromkeys(verdicts.VERDICTS, 0)})["rule"] == []
+
+
+def test_no_verdict_without_a_published_number(results, published):
+    table = build_table(specs.table_spec(), results, published)
+    silent = [c for row in table["rows"] for c in row["cells"] if not c["published"]]
+    assert silent and all(c["verdict"] is None and c["reasons"] == [] for c in silent)
