@@ -239,10 +239,8 @@ def test_histogram_of_few_and_of_many_classes(tmp_path, classes):
     folder = tmp_path / "datasets" / "made"
     folder.mkdir(parents=True)
     names = [f"a class with a long name {i}" for i in range(classes)]
-    splits = {
-        "train": {"class_counts": [100] * classes},
-        "test": {"class_counts": [*range(classes)]},
-    }
+    counts = {"train": [100] * classes, "test": [*range(classes)]}
+    splits = {split: {"class_counts": found} for split, found in counts.items()}
     manifest = {"classes": names, "splits": splits}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     spec = {"name": "x", "kind": "class_histogram", "options": {"datasets": ["made"]}}
