@@ -56,7 +56,7 @@ class Executor(RemoteExecutor):
         from robustvit.cluster.tpu.bucket import Bucket
         from robustvit.cluster.tpu.fleet import Fleet
         from robustvit.cluster.tpu.fleet_site import load_fleet
-        from robustvit.cluster.tpu.sources import pack, source_files
+        from robustvit.cluster.tpu.sources import checkout_id, pack, source_files
 
         self._site = load_fleet(Path(self.workflow.executor_settings.site))
         self._bucket = Bucket(self._site["bucket"])
@@ -65,6 +65,7 @@ class Executor(RemoteExecutor):
         archive = root / ARCHIVE
         archive.parent.mkdir(parents=True, exist_ok=True)
         digest = pack(root, archive)
+        self._checkout = checkout_id(root)
         self._run, self._cancelled = uuid.uuid4().hex, False
         self._fleet = Fleet(self._site, archive, digest, self._tell)
 
@@ -107,6 +108,7 @@ class Executor(RemoteExecutor):
             log=str(job.log[0]) if job.log else None,
             benchmark=str(job.benchmark) if job.benchmark else None,
             sync_seconds=self._site["sync_seconds"],
+            checkout=self._checkout,
         )
 
     async def check_active_jobs(

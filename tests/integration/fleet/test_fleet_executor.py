@@ -50,10 +50,10 @@ def test_two_jobs_come_back_and_nothing_is_left(snakemake, cloud, checkout):
 
 
 def test_preempted_in_mid_run_and_cancelled_by_ctrl_c(snakemake, cloud, checkout):
-    state = cloud.bucket / "state/results/work/a/current.json"
+    state = "state/*/results/work/a/current.json"
     site = {"environment": {"STEPS": "400", "PACE": "0.1"}}
     run = snakemake(site, "results/a.txt")
-    _wait(state.exists)
+    _wait(lambda: list(cloud.bucket.glob(state)))
     cloud.preempt("vm-0")
     _wait(lambda: cloud.read()["vms"].get("vm-0") == "READY")
     _wait(lambda: "status" in cloud.calls()[-1])

@@ -166,7 +166,7 @@ class Fleet:
             Lost: if the VM was preempted, vanished, or was told to end the job.
         """
         try:
-            self._bucket.put(job_name(task.id), task.to_json().encode())
+            self._bucket.put(job_name(task.id), task.started().to_json().encode())
             said = self._ask(vm, "start", task)
             self.tell(f"{vm.name}: {task.name} runs on {len(said)} worker(s)")
             while any(one["state"] == RUNNING for one in said) and not _failed(said):
@@ -212,12 +212,15 @@ class Fleet:
         failed = _failed(said)
         if not failed:
             for path in task.left:
-                self._bucket.download(path, Path(path))
+                self._bucket.download(task.result_name(path), Path(path))
+            self._bucket.delete(map(task.result_name, task.left))
             return Outcome()
         # The other workers wait for the one that failed, for ever.
         vm.ask("stop", task.id)
         if all(one["state"] != DONE or one["code"] == EXIT_INTERRUPTED for one in failed):
-            raise Lost(f"the job was told to end on {failed[0]['worker']}")
+            told = failed[0]["state"] == DONE
+            raise Lost(f"{failed[0]['worker']}: the job "
+                       + ("was told to end" if told else "has gone without a word"))  # fmt: skip
         causes = [one for one in failed if one.get("code") != EXIT_INTERRUPTED]
         lines = [_describe(one) for one in causes]
         return Outcome(f"{vm.name}: {task.name} failed on {len(causes)} of {len(said)} worker(s)\n"
