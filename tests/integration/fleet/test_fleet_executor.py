@@ -164,7 +164,11 @@ def test_the_profile_gives_trainings_a_tpu_and_a_dry_run_asks_nobody(profile, cl
 def test_the_profile_keeps_all_but_trainings_here(profile, cloud):
     code, said = profile({}, "--", "rule_graph")
     assert code == 0, said
-    assert not any("create" in call or "ssh" in call for call in cloud.calls())
+    cloud.set(vms={"vm-0": "READY"}, requests={"vm-0-request": {"node": "vm-0", "looks": 0}})
+    code, said = profile({}, "--forceall", "--", "rule_graph")  # while another run trains there
+    assert code == 0, said
+    words = ("create", "ssh", "delete")
+    assert not any(word in call for call in cloud.calls() for word in words)
 
 
 def test_the_profile_stops_before_the_first_job(profile, tmp_path):
