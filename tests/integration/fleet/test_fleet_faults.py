@@ -33,6 +33,15 @@ def test_a_vm_is_taken_over_aloud_and_then_left_alone(cloud, controller):
     assert cloud.read()["vms"] == {}
 
 
+def test_a_vm_that_was_taken_over_gets_no_job_of_the_first_run(controller):
+    first, second = controller(), controller()
+    assert first.wait(first.submit()).error is None
+    training = second.submit("b", steps=30)
+    second.until(lambda: second.heard("b runs on"))
+    assert "works for another run now" in first.wait(first.submit("c")).error
+    assert second.wait(training).error is None
+
+
 def test_answers_that_cannot_be_read_are_asked_for_again(controller, monkeypatch):
     ours, real, garbled = controller(), TpuVm.ssh, []
 

@@ -237,6 +237,7 @@ class Fleet:
             task = self._queue.popleft()
             self._running[vm.name] = task
             self._phases[vm.name] = BUSY
+        vm.look_again()  # before the next job: another run may have taken it by then
         began, pause = time.monotonic(), 0.0
         try:
             outcome = self._watch.run(vm, task)
@@ -261,7 +262,6 @@ class Fleet:
         self, vm: TpuVm, task: Task, why: str, seconds: float
     ) -> tuple[Outcome | None, float]:
         """The end of a task that was interrupted once too often, else how long to wait."""
-        vm.look_again()
         self._lost[task.name] += 1
         if self._lost[task.name] > self.site["preemptions"]:
             often = f"preemptions: {task.name} was interrupted too often; at last: {why}"
@@ -277,8 +277,6 @@ class Fleet:
 
 def _others(vm: TpuVm) -> str:
     """Runs that have taken a VM over; empty too if it does not answer."""
-    if not vm.taken:
-        return ""
     try:
         return " and ".join(sorted(vm.owners() - {vm.run}))
     except UserError:

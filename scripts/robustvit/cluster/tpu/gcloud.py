@@ -140,7 +140,7 @@ class Gcloud:
         process = _open(words)
         out, err = self._wait(process, time.monotonic() + seconds, words)
         if process.returncode:
-            raise explain(words, err or out, process.returncode, self.site)
+            raise explain(words, f"{out}\n{err}", process.returncode, self.site)
         return out
 
     def _wait(self, process: subprocess.Popen, end: float, words: Sequence[str]) -> tuple[str, str]:

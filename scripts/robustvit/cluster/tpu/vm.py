@@ -56,6 +56,7 @@ class TpuVm:
         self.name, self.gcloud, self.tell, self.run = name, gcloud, tell, run
         self.site: Mapping = gcloud.site
         self.made = self.taken = False
+        self._asking = False  # still true after a request that was cut off: it may have arrived
         self._prepared: str | None = None
         self._empty, self._since = 0, None
 
@@ -124,12 +125,10 @@ class TpuVm:
         self._prepared = None
 
     def _create(self) -> str:
-        self.made = True
         try:
-            self.gcloud.tpus(
+            self._ask_for(
                 *("tpu-vm", "create", self.name, "--async"),
                 f"--version={self.site['runtime_version']}",
-                options=self._create_options(),
             )
         except CloudError as error:
             if error.kind != "capacity":
@@ -140,11 +139,9 @@ class TpuVm:
     def _queue(self) -> str:
         state = self._request_state()
         if state == ABSENT:
-            self.made = True
-            self.gcloud.tpus(
+            self._ask_for(
                 *("queued-resources", "create", self._request, f"--node-id={self.name}", "--async"),
                 f"--runtime-version={self.site['runtime_version']}",
-                options=self._create_options(),
             )
             return "asked for; the request is queued"
         self._empty = self._empty + 1 if state == "ACTIVE" else 0
@@ -153,6 +150,15 @@ class TpuVm:
             self._delete_request()
             return f"its request is {state}; it is queued again"
         return f"its request is {state}"
+
+    def _ask_for(self, *words: str) -> None:
+        self.made = self._asking = True
+        try:
+            self.gcloud.tpus(*words, options=self._create_options())
+        except CloudError as error:
+            self._asking = error.kind == "offline"
+            raise
+        self._asking = False
 
     @property
     def _request(self) -> str:
@@ -191,12 +197,13 @@ class TpuVm:
         """
         if self.site["create"]["how"] == "queued":
             state = self._request_state()
-            if state == "ACTIVE":
+            if state == "ACTIVE" or (state == ABSENT and self._asking):
                 return self._in_words("queued-resources", "delete", self._request, "--force")
             if state != ABSENT:
                 self._delete_request()
                 return ""
-        return "" if self.state() == ABSENT else self._in_words("tpu-vm", "delete", self.name)
+        gone = self.state() == ABSENT and not self._asking
+        return "" if gone else self._in_words("tpu-vm", "delete", self.name)
 
     def _in_words(self, *words: str) -> str:
         project = [f"--project={self.site['project']}"] if self.site["project"] else []

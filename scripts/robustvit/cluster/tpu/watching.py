@@ -102,7 +102,10 @@ class Watch:
         if last and error.kind != "unreachable":
             raise error
         if last:
-            vm.delete()
+            try:
+                vm.delete()
+            except UserError as other:
+                raise Lost(f"{error}; nor could it be deleted: {other}") from error
             raise Lost(f"{error}; it is deleted") from error
         return True
 
