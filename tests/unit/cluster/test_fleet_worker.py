@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from tests.workflow.conftest import ROOT, environment
@@ -15,6 +16,7 @@ from robustvit.cluster.tpu import processes, worker
 from robustvit.cluster.tpu.bucket import Bucket
 from robustvit.cluster.tpu.task import Task, job_name
 from robustvit.cluster.tpu.unbrought import Unbrought
+from robustvit.cluster.tpu.watching import Lost, Watch
 
 # Counts to $STEPS; goes on from its state; ends with 75 when told to.
 COUNT = """
@@ -227,3 +229,16 @@ def test_what_was_finished_by_other_code_counts_for_nothing(host):
 def test_two_checkouts_have_states_of_their_own():
     names = {Task("a", "x", "true", state="work", checkout=one).state_name for one in ("c", "d")}
     assert names == {"state/c/work", "state/d/work"}
+
+
+@pytest.mark.parametrize(
+    ("said", "why"),
+    [
+        ({"state": "lost"}, "the job has gone without a word on w-0"),
+        ({"state": "done", "code": 75}, "the job was told to end on w-0"),
+    ],
+)
+def test_a_controller_tells_an_agent_that_died_from_one_that_was_told_to_end(said, why):
+    vm = SimpleNamespace(name="vm-0", ask=lambda action, identifier: [])
+    with pytest.raises(Lost, match=why):
+        Watch(None, print)._end(vm, Task("a", "x", "true"), [{"worker": "w-0", **said}])
