@@ -17,6 +17,7 @@ from robustvit.cluster.tpu.bucket import Bucket
 from robustvit.cluster.tpu.task import Task, job_name
 from robustvit.cluster.tpu.unbrought import Unbrought
 from robustvit.cluster.tpu.watching import Lost, Watch
+from robustvit.core.errors import UserError
 
 # Counts to $STEPS; goes on from its state; ends with 75 when told to.
 COUNT = """
@@ -242,3 +243,31 @@ def test_a_controller_tells_an_agent_that_died_from_one_that_was_told_to_end(sai
     vm = SimpleNamespace(name="vm-0", ask=lambda action, identifier: [])
     with pytest.raises(Lost, match=why):
         Watch(None, print)._end(vm, Task("a", "x", "true"), [{"worker": "w-0", **said}])
+
+
+def test_a_bucket_that_is_away_at_the_end_makes_no_interruption_a_failure(host, tmp_path):
+    host.put()
+    host.ask("start")
+    host.wait(host.saved)
+    away = tmp_path / "bucket"
+    away.rename(tmp_path / "away")
+    away.write_text("a file where the bucket was")
+    host.ask("stop")
+    assert host.ended()["code"] == 75
+    log = Path(".tpu_jobs/a/worker.log").read_text()
+    assert "warning: bucket: " in log
+
+
+def test_what_does_not_end_is_killed_or_told(host, monkeypatch):
+    host.put(command="trap '' TERM; while true; do sleep 0.1 || true; done")
+    host.ask("start")
+    host.wait(lambda: processes.marked(worker._mark("a")))
+    monkeypatch.setattr(worker, "SECONDS_TO_END", 0.3)
+    monkeypatch.setattr(worker, "SECONDS_TO_DIE", 0)
+    with monkeypatch.context() as patch:
+        patch.setattr(processes, "tell", lambda pids, number: None)
+        with pytest.raises(UserError, match="holds the TPU and cannot be ended"):
+            worker._end_all()
+    monkeypatch.setattr(worker, "SECONDS_TO_DIE", 10)
+    worker._end_all()
+    assert not worker._pids(Path(".tpu_jobs/a"))

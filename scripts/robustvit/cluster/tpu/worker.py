@@ -34,6 +34,7 @@ RUNNING, DONE, LOST, UNKNOWN = "running", "done", "lost", "unknown"
 JOB, AGENT, STATUS = "job.json", "pid", "status.json"
 SECONDS_TO_SAVE = 150
 SECONDS_TO_END = 180  # and to copy that to the bucket; ssh waits 300
+SECONDS_TO_DIE = 30
 SECONDS_TO_SETTLE = 600
 OTHER_HOST = re.compile(r"-w-[1-9]\d*$")
 TAIL_LINES = 15
@@ -131,13 +132,21 @@ def _tell_to_end(folder: Path) -> None:
 
 
 def _end_all() -> None:
-    """Let everything that runs here save and end; kill what has not after SECONDS_TO_END."""
+    """Let everything that runs here save and end; kill what has not after SECONDS_TO_END.
+
+    Raises:
+        UserError: if something survives that too.
+    """
     folders = [path for path in JOBS.glob("*") if path.is_dir()]
     for folder in folders:
         _tell_to_end(folder)
     end = time.monotonic() + SECONDS_TO_END
     while pids := [pid for folder in folders for pid in _pids(folder)]:
-        if time.monotonic() > end:
+        late = time.monotonic() - end
+        if late > SECONDS_TO_DIE:
+            listed = ", ".join(map(str, pids))
+            raise UserError(f"{worker_name()}: process {listed} holds the TPU and cannot be ended")
+        if late > 0:
             processes.tell(pids, signal.SIGKILL)
         time.sleep(0.2)
 
@@ -175,11 +184,10 @@ class _Job:
         code, seconds = self._run_command()
         if code == 0:
             self._bring_away(seconds)
-        elif self.snapshots and not self.superseded:
-            self.snapshots.save()
         if self.task.log and Path(self.task.log).is_file():
             name = f"jobs/{self.task.id}/logs/{worker_name()}.log"
-            self.bucket.put(name, Path(self.task.log))
+            with _warned():
+                self.bucket.put(name, Path(self.task.log))
         return code
 
     def _run_command(self) -> tuple[int, float]:
@@ -193,13 +201,22 @@ class _Job:
             return 0, 0.0
         began = time.time()
         code = self._wait(self._open())
-        if code and self._is_finished():
-            code = 0
-        if code and self.superseded:
-            code = EXIT_INTERRUPTED
+        if code:
+            code = self._settle(code)
         if code == 0:
             self.left.note(time.time() - began)
         return code, time.time() - began
+
+    def _settle(self, code: int) -> int:
+        """Keep the state, and say what it means that the command has ended with this code.
+
+        A bucket that is away then turns no interruption into a failure: the disk has the state.
+        """
+        with _warned():
+            if self._is_finished():
+                return 0
+            self._save()
+        return EXIT_INTERRUPTED if self.superseded else code
 
     def _is_finished(self) -> bool:
         """Whether another worker of this TPU VM has brought all results away."""
@@ -252,17 +269,18 @@ class _Job:
 
     def _exchange(self) -> None:
         """Copy the state; a bucket that does not answer for a while ends no training."""
-        try:
-            if self.snapshots:
-                self.snapshots.save()
-            if self._is_finished():
+        with _warned():
+            self._save()
+            if self.superseded or self._is_finished():
                 self._tell_to_save()
+
+    def _save(self) -> None:
+        try:
+            if self.snapshots and not self.superseded:
+                self.snapshots.save()
         except Superseded as error:
             self.superseded = True
-            print(f"warning: {error}", file=sys.stderr, flush=True)
-            self._tell_to_save()
-        except UserError as error:
-            print(f"warning: {error}", file=sys.stderr, flush=True)
+            _warn(error)
 
     def _tell_to_save(self) -> None:
         self.told.set()
@@ -286,6 +304,19 @@ class _Job:
         if self.snapshots:
             self.snapshots.clear()
         self.left.forget()
+
+
+@contextlib.contextmanager
+def _warned() -> Iterator[None]:
+    """Go on after what the bucket refuses, with a warning."""
+    try:
+        yield
+    except UserError as error:
+        _warn(error)
+
+
+def _warn(error: UserError) -> None:
+    print(f"warning: {error}", file=sys.stderr, flush=True)
 
 
 def _benchmark(seconds: float) -> str:
