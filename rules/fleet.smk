@@ -16,6 +16,6 @@ def check_tpus():
     """Stop before the first job if the fleet file does not fit the cloud project."""
     if FLEET and FLEET["check"]:
         try:
-            check_fleet(FLEET, print)
+            check_fleet(FLEET, print, CONFIG["paths"]["results"])
         except UserError as error:
             raise WorkflowError(f"{os.environ[FLEET_ACTIVE]}: {error}") from None

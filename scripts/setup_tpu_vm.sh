@@ -21,8 +21,9 @@ sys.exit(sys.version_info[:2] not in {'tpu': ((3, 11), (3, 12)), 'torch-tpu': ((
 }
 
 find_python() {
-    local name
-    for name in ${PYTHON:-python3.12 python3.11 python3}; do
+    local name names=(python3.12 python3.11 python3)
+    [ -z "${PYTHON:-}" ] || names=("$PYTHON")
+    for name in "${names[@]}"; do
         if usable "$name"; then
             command -v "$name"
             return
@@ -37,11 +38,13 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else sudo -n "$@"; fi; }
 install_python() {
     command -v apt-get >/dev/null || return 1
     local version
-    as_root apt-get update -qq || return 1
+    # A new VM updates itself first and holds the lock for minutes.
+    local apt=(apt-get -o DPkg::Lock::Timeout=600)
+    as_root "${apt[@]}" update -qq || return 1
     for version in 3.12 3.11; do
         [ "$lock" = tpu ] || [ "$version" = 3.12 ] || continue
         if apt-cache show "python$version-venv" >/dev/null 2>&1; then
-            as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq \
+            as_root env DEBIAN_FRONTEND=noninteractive "${apt[@]}" install -y -qq \
                 "python$version" "python$version-venv" && return
         fi
     done

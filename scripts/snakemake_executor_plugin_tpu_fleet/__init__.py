@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Optional
 
-from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
@@ -53,18 +52,17 @@ class Executor(RemoteExecutor):
     def __post_init__(self) -> None:
         """Pack the checkout; nothing is made in the cloud before there is a job."""
         # Here: every start of Snakemake imports all plug-ins, whichever it uses.
-        from robustvit.cluster.tpu.bucket import Bucket
         from robustvit.cluster.tpu.fleet import Fleet
         from robustvit.cluster.tpu.fleet_site import load_fleet
-        from robustvit.cluster.tpu.sources import pack, source_files
+        from robustvit.cluster.tpu.sources import checkout_id, pack, source_files
 
         self._site = load_fleet(Path(self.workflow.executor_settings.site))
-        self._bucket = Bucket(self._site["bucket"])
         root = Path.cwd()
         self._sources = set(source_files(root))
         archive = root / ARCHIVE
         archive.parent.mkdir(parents=True, exist_ok=True)
         digest = pack(root, archive)
+        self._checkout = checkout_id(root)
         self._run, self._cancelled = uuid.uuid4().hex, False
         self._fleet = Fleet(self._site, archive, digest, self._tell)
 
@@ -73,24 +71,17 @@ class Executor(RemoteExecutor):
         self.logger.warning(line)
 
     def run_job(self, job: JobExecutorInterface) -> None:
-        """Bring a job's inputs into the bucket and queue it."""
-        from robustvit.core.errors import UserError
-
+        """Queue a job; its inputs go into the bucket meanwhile."""
+        inputs = [str(path) for path in job.input if str(path) not in self._sources]
         task = self._task(job)
-        try:
-            for path, name in task.inputs.items():
-                self._bucket.put_input(name, Path(path))
-        except UserError as error:
-            raise WorkflowError(str(error)) from None
-        self._fleet.submit(task)
         self.report_job_submission(SubmittedJobInfo(job, external_jobid=task.id))
+        self._fleet.submit(task, inputs)
 
     def _task(self, job: JobExecutorInterface) -> "Task":
         from robustvit.cluster.tpu.fleet_site import ACTIVE, VARIABLE
-        from robustvit.cluster.tpu.task import Task, input_name, short_id
+        from robustvit.cluster.tpu.task import Task, short_id
 
         name = f"{job.name} {' '.join(map(str, job.wildcards))}".strip()
-        inputs = [str(path) for path in job.input if str(path) not in self._sources]
         handed = {
             key: value
             for key, value in os.environ.items()
@@ -101,12 +92,12 @@ class Executor(RemoteExecutor):
             name=name,
             command=job.shellcmd,
             environment=handed | self._site["environment"],
-            inputs={path: input_name(Path(path)) for path in inputs},
             outputs=list(map(str, job.output)),
             state=getattr(job.params, "work", None),
             log=str(job.log[0]) if job.log else None,
             benchmark=str(job.benchmark) if job.benchmark else None,
             sync_seconds=self._site["sync_seconds"],
+            checkout=self._checkout,
         )
 
     async def check_active_jobs(
@@ -127,9 +118,6 @@ class Executor(RemoteExecutor):
         """Tell running jobs to save their state and end."""
         self._cancelled = True
         self._fleet.cancel()
-        if self._site["delete"]:
-            names = " ".join(self._site["vms"])
-            self._tell(f"The TPU VMs stay for the next run and cost money: {names}")
 
     def shutdown(self) -> None:
         """End; delete the TPU VMs if the fleet file says so and the run was not cancelled."""

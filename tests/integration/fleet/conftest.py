@@ -5,10 +5,17 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
+from robustvit.cluster.tpu.bucket import Bucket
+from robustvit.cluster.tpu.fleet import Fleet
+from robustvit.cluster.tpu.fleet_site import DEFAULTS
+from robustvit.cluster.tpu.sources import pack
+from robustvit.cluster.tpu.task import Task, input_name
+from robustvit.config.merge import deep_merge
 from tests.workflow.conftest import ROOT
 
 HERE = Path(__file__).parent
@@ -94,6 +101,18 @@ class Cloud:
         """Take a VM away in the middle of all that runs there; `state` None: it vanishes."""
         subprocess.run([HERE / "gcloud", "end", name, *filter(None, [state])], check=True)
 
+    def trains(self):
+        """Whether a training runs on a worker."""
+        mark = str(self.folder)
+        for path in Path("/proc").glob("[0-9]*"):
+            try:
+                words = (path / "cmdline").read_bytes()
+                if b"train.py" in words and mark in os.readlink(path / "cwd"):
+                    return True
+            except OSError:
+                continue
+        return False
+
     def site(self, **values):
         return {
             "project": "my-project",
@@ -131,3 +150,64 @@ def checkout(tmp_path):
     (folder / "Snakefile").write_text(SNAKEFILE)
     (folder / "train.py").write_text(TRAINING)
     return folder
+
+
+class Controller:
+    """A fleet with a way to submit the toy training and to wait for it."""
+
+    def __init__(self, cloud, checkout, **site):
+        self.cloud, self.said = cloud, []
+        self.site = deep_merge(DEFAULTS, cloud.site(**site))
+        archive = checkout.parent / "source.tar.gz"
+        self.fleet = Fleet(self.site, archive, pack(checkout, archive), self.said.append)
+        self.bucket = Bucket(self.site["bucket"])
+
+    def submit(self, name="a", steps=3, pace=0.1, **environment):
+        data = Path("results/data/manifest.json")
+        data.parent.mkdir(parents=True, exist_ok=True)
+        data.write_text("data")
+        inputs = {str(data): input_name(data)}
+        self.bucket.put_input(inputs[str(data)], data)
+        command = (
+            f"exec python train.py --data {data} --work work/{name} --output results/{name}.txt"
+            f" --steps {steps} --seconds {pace} >results/{name}.log 2>&1"
+        )
+        task = Task(
+            f"{name}-{time.monotonic_ns()}", name, command, environment, inputs,
+            [f"results/{name}.txt"], f"work/{name}", f"results/{name}.log", f"results/{name}.tsv",
+            sync_seconds=self.site["sync_seconds"],
+        )  # fmt: skip
+        self.fleet.submit(task)
+        return task
+
+    def wait(self, task, seconds=90):
+        return self.until(lambda: self.fleet.take_outcome(task.id), seconds)
+
+    def until(self, look, seconds=60):
+        end = time.monotonic() + seconds
+        while not (found := look()):
+            assert time.monotonic() < end, "\n".join([*self.said, *self.cloud.calls()[-5:]])
+            time.sleep(0.1)
+        return found
+
+    def saved(self, name="a"):
+        return self.bucket.get(f"state/work/{name}/current.json")
+
+    def heard(self, text):
+        return any(text in line for line in self.said)
+
+
+@pytest.fixture
+def controller(cloud, checkout, tmp_path, monkeypatch):
+    folder = tmp_path / "controller"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    made = []
+
+    def build(**site):
+        made.append(Controller(cloud, checkout, **site))
+        return made[-1]
+
+    yield build
+    for one in made:
+        one.fleet.close(delete=False)

@@ -1,78 +1,10 @@
 """Jobs on TPU VMs of a stand-in cloud: they end well, or with a message that names the cause."""
 
-import os
-import time
 from pathlib import Path
 
 import pytest
 
-from robustvit.cluster.tpu.bucket import Bucket
-from robustvit.cluster.tpu.fleet import Fleet
-from robustvit.cluster.tpu.fleet_site import DEFAULTS
-from robustvit.cluster.tpu.sources import pack
-from robustvit.cluster.tpu.task import Task, input_name
-from robustvit.config.merge import deep_merge
-
-
-class Controller:
-    """A fleet with a way to submit the toy training and to wait for it."""
-
-    def __init__(self, cloud, checkout, **site):
-        self.cloud, self.said = cloud, []
-        self.site = deep_merge(DEFAULTS, cloud.site(**site))
-        archive = checkout.parent / "source.tar.gz"
-        self.fleet = Fleet(self.site, archive, pack(checkout, archive), self.said.append)
-        self.bucket = Bucket(self.site["bucket"])
-
-    def submit(self, name="a", steps=3, pace=0.1, **environment):
-        data = Path("results/data/manifest.json")
-        data.parent.mkdir(parents=True, exist_ok=True)
-        data.write_text("data")
-        inputs = {str(data): input_name(data)}
-        self.bucket.put_input(inputs[str(data)], data)
-        command = (
-            f"exec python train.py --data {data} --work work/{name} --output results/{name}.txt"
-            f" --steps {steps} --seconds {pace} >results/{name}.log 2>&1"
-        )
-        task = Task(
-            f"{name}-{time.monotonic_ns()}", name, command, environment, inputs,
-            [f"results/{name}.txt"], f"work/{name}", f"results/{name}.log", f"results/{name}.tsv",
-            sync_seconds=self.site["sync_seconds"],
-        )  # fmt: skip
-        self.fleet.submit(task)
-        return task
-
-    def wait(self, task, seconds=90):
-        return self.until(lambda: self.fleet.take_outcome(task.id), seconds)
-
-    def until(self, look, seconds=60):
-        end = time.monotonic() + seconds
-        while not (found := look()):
-            assert time.monotonic() < end, "\n".join([*self.said, *self.cloud.calls()[-5:]])
-            time.sleep(0.1)
-        return found
-
-    def saved(self, name="a"):
-        return self.bucket.get(f"state/work/{name}/current.json")
-
-    def heard(self, text):
-        return any(text in line for line in self.said)
-
-
-@pytest.fixture
-def controller(cloud, checkout, tmp_path, monkeypatch):
-    folder = tmp_path / "controller"
-    folder.mkdir()
-    monkeypatch.chdir(folder)
-    made = []
-
-    def build(**site):
-        made.append(Controller(cloud, checkout, **site))
-        return made[-1]
-
-    yield build
-    for one in made:
-        one.fleet.close(delete=False)
+from robustvit.cluster.tpu.task import Task
 
 
 def test_a_job_runs_on_all_workers_and_its_results_come_back(cloud, controller):
@@ -181,7 +113,7 @@ def test_cancelled_jobs_save_and_the_next_run_goes_on(cloud, controller):
     ours.until(ours.saved)
     ours.fleet.cancel()
     assert ours.heard("saves its state and ends")
-    ours.until(lambda: not _trains(cloud))
+    ours.until(lambda: not cloud.trains())
     later = controller()
     assert later.wait(later.submit(steps=20)).error is None
     assert int(Path("results/a.txt").read_text().split()[2].rstrip(",")) > 0
@@ -192,10 +124,10 @@ def test_a_job_that_a_killed_controller_left_is_ended_before_the_next(cloud, con
     ours.submit(steps=500, pace=0.1)
     ours.until(ours.saved)
     ours.fleet.close(delete=False)  # without a word to the job, as a kill
-    assert _trains(cloud)
+    assert cloud.trains()
     later = controller()
     assert later.wait(later.submit(steps=20)).error is None
-    assert not _trains(cloud)
+    assert not cloud.trains()
 
 
 def test_two_vms_share_the_work(controller):
@@ -204,16 +136,3 @@ def test_two_vms_share_the_work(controller):
     assert [ours.wait(task).error for task in tasks] == [None] * 3
     assert ours.heard("vm-0: ") and ours.heard("vm-1: ")
     assert {line.split(":")[0] for line in ours.said if "runs on" in line} == {"vm-0", "vm-1"}
-
-
-def _trains(cloud):
-    """Whether a training runs on a worker."""
-    mark = str(cloud.folder).encode()
-    for path in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (path / "cmdline").read_bytes()
-            if b"train.py" in words and mark in os.readlink(path / "cwd").encode():
-                return True
-        except OSError:
-            continue
-    return False

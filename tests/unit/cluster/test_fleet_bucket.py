@@ -71,17 +71,17 @@ def test_snapshots_are_whole_and_replace_each_other(store, here, scheme):
     (folder / "steps.csv").write_text("ab")
     assert mine.save()
     names = [name.removeprefix(f"state/{folder}/") for name in bucket.names(f"state/{folder}")]
-    assert names == ["1/state-2.pt", "1/steps.csv", "current.json"]
+    assert names == ["0/1/state-2.pt", "0/1/steps.csv", "current.json", "owner.json"]
     for path in folder.iterdir():
         path.unlink()
     again = Snapshots(bucket, folder)
     assert again.restore() and not again.save()  # what was fetched is not sent back
-    assert {path.name: path.read_text() for path in folder.iterdir()} == {
+    assert {path.name: path.read_text() for path in folder.glob("[!.]*")} == {
         "state-2.pt": "1",
         "steps.csv": "ab",
     }
     again.clear()
-    assert bucket.names(f"state/{folder}") == []
+    assert bucket.names(f"state/{folder}") == [f"state/{folder}/owner.json"]
 
 
 def test_a_snapshot_that_was_cut_short_is_none(store, here, monkeypatch):
@@ -107,7 +107,7 @@ def test_a_snapshot_that_was_cut_short_is_none(store, here, monkeypatch):
     for path in folder.iterdir():
         path.unlink()
     assert Snapshots(bucket, folder).restore()
-    assert [path.name for path in folder.iterdir()] == ["state-1.pt"]
+    assert [path.name for path in folder.glob("[!.]*")] == ["state-1.pt"]
 
 
 def test_a_data_set_is_copied_once_and_found_by_its_content(store, here):

@@ -35,9 +35,14 @@ ERRORS = {
     "agent": "ERROR: (gcloud.x) SSH Key is not present in the SSH agent. Please run \"ssh-add "
     '/home/me/.ssh/google_compute_engine" to add it, and try again.',
     "unreachable": "ERROR: (gcloud.x) [/usr/bin/ssh] exited with return code [255].",
+    # gcloud 528 on a machine without a network
+    "offline": "ERROR: (gcloud.x) There was a problem refreshing your current auth tokens: HTTPS"
+    "ConnectionPool(host='oauth2.googleapis.com', port=443): Max retries exceeded with url: /token "
+    "(Caused by NewConnectionError('<…>: Failed to establish a new connection: [Errno 111] "
+    "Connection refused'))\nPlease run:\n\n  $ gcloud auth login\n\nto obtain new credentials.",
     "unknown": "ERROR: (gcloud.x) Something else",
 }  # fmt: skip
-WAITING_HELPS = {"capacity", "absent", "lost", "unreachable", "unknown"}
+WAITING_HELPS = {"capacity", "absent", "lost", "unreachable", "offline", "unknown"}
 
 
 @pytest.mark.parametrize("kind", ERRORS)
@@ -57,6 +62,28 @@ def test_a_message_of_our_own_program_on_a_worker_is_passed_on():
     assert str(error) == "bucket: gs://x cannot be read" and not error.passing
 
 
+SSH = ("compute", "tpus", "tpu-vm", "ssh", "vm-0")
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "kind"),
+    [
+        ("WARNING: This might result in unexpected quota issues.\n" + ERRORS["unreachable"],
+         255, "unreachable"),
+        # what gcloud 528 prints of a slice that does not answer: no error of its own
+        ('This may have happened if you have not added your SSH key using "ssh-add ~/.ssh/x".\n'
+         "Retrying: SSH command error: [/usr/bin/ssh] exited with return code [255].",
+         255, "unreachable"),
+        ("curl: (28) Failed to connect: Connection timed out\nROBUSTVIT-EXIT 70", 70, "remote"),
+        ("the quota was not found\nROBUSTVIT-EXIT 0ROBUSTVIT-EXIT 3", 3, "remote"),
+        ("ROBUSTVIT-EXIT 0\n" + ERRORS["lost"], 1, "lost"),
+    ],
+    ids=["warning", "slice", "set-up", "one of two", "preempted"],
+)  # fmt: skip
+def test_only_gclouds_own_words_are_its_errors(said, code, kind):
+    assert explain(SSH, said, code, DEFAULTS).kind == kind
+
+
 def test_the_key_and_its_value_are_named():
     error = explain(("x",), ERRORS["quota"], 1, DEFAULTS)
     assert str(error).startswith("accelerator_type: v4-8: this project's quota")
@@ -64,15 +91,33 @@ def test_the_key_and_its_value_are_named():
 
 @pytest.fixture
 def slow(tmp_path, monkeypatch):
-    """A gcloud that takes a minute."""
-    (tmp_path / "gcloud").write_text("#!/bin/sh\nexec sleep 60\n")
+    """A gcloud whose child takes a minute and holds its output open."""
+    (tmp_path / "gcloud").write_text("#!/bin/sh\nsleep 60 &\nwait\n")  # a child, as ssh is
     (tmp_path / "gcloud").chmod(0o755)
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
 
 
-def test_a_command_that_hangs_is_ended(slow):
-    with pytest.raises(CloudError, match="has not answered in time"):
-        Gcloud(DEFAULTS).run("x", seconds=0.3)
+@pytest.mark.parametrize(("word", "kind"), [("ssh", "unreachable"), ("describe", "offline")])
+def test_a_command_that_hangs_is_ended_with_its_children(slow, word, kind):
+    began = time.monotonic()
+    with pytest.raises(CloudError, match="has not answered in time") as error:
+        Gcloud(DEFAULTS).run(word, seconds=0.3)
+    assert error.value.kind == kind and time.monotonic() - began < 10
+
+
+def test_bytes_that_are_no_text_are_read(tmp_path, monkeypatch):
+    (tmp_path / "gcloud").write_text("#!/bin/sh\nprintf 'caf\\351'\n")
+    (tmp_path / "gcloud").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    assert Gcloud(DEFAULTS).run("x") == "caf\ufffd"
+
+
+def test_a_program_that_cannot_be_started(tmp_path, monkeypatch):
+    (tmp_path / "gcloud").write_bytes(b"no program")
+    (tmp_path / "gcloud").chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CloudError, match="could not be started"):
+        Gcloud(DEFAULTS).run("x")
 
 
 def test_a_cancelled_run_ends_its_commands_at_once(slow):

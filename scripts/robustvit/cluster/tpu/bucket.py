@@ -19,6 +19,10 @@ OPTIONS = {
 }
 
 
+class Absent(UserError):
+    """A file, or the bucket itself, is not there."""
+
+
 class Bucket:
     """Files below one address.
 
@@ -41,9 +45,14 @@ class Bucket:
 
         Raises:
             UserError: naming the key `bucket` if it is missing or may not be written to.
+            FileNotFoundError: if `content` is a path and that file is gone.
         """
-        with self._explained(f"written to ({key})"):
-            self._store.put(key, content)
+        with contextlib.ExitStack() as stack:
+            # Opened here: a file of this machine that is gone is no fault of the bucket's.
+            if isinstance(content, Path):
+                content = stack.enter_context(open(content, "rb"))
+            with self._explained(f"written to ({key})"):
+                self._store.put(key, content)
 
     def get(self, key: str) -> bytes | None:
         """A file's content; None if there is none."""
@@ -57,7 +66,8 @@ class Bucket:
         """Copy a file to the disk, whole or not at all.
 
         Raises:
-            UserError: also if it is not there.
+            Absent: if it is not there.
+            UserError: naming the key `bucket`.
         """
         path.parent.mkdir(parents=True, exist_ok=True)
         with self._explained(f"read ({key})"), atomic_path(path) as part, open(part, "wb") as file:
@@ -132,15 +142,16 @@ class Bucket:
         try:
             yield
         except FileNotFoundError as error:
-            raise self._error(f"cannot be {what}: the bucket or the file does not exist") from error
+            missing = f"cannot be {what}: the bucket or the file does not exist"
+            raise self._error(missing, Absent) from error
         except (exceptions.BaseError, ValueError, OSError) as error:
             line = ATTEMPTS.sub(": ", str(error).split("\n", 1)[0])
             raise self._error(f"cannot be {what}: {line}") from error
 
-    def _error(self, what: str) -> UserError:
+    def _error(self, what: str, kind: type[UserError] = UserError) -> UserError:
         scheme = self.url.split(":")[0]
         hint = f" ({CREDENTIALS[scheme]})" if scheme in CREDENTIALS else ""
-        return UserError(
+        return kind(
             f"bucket: {self.url} {what}. Check that it exists (gcloud storage buckets create) and "
             f"that this account may write to it, and the TPU VMs' service account too{hint}."
         )

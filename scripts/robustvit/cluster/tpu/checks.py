@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 from robustvit.cluster.tpu.bucket import check_bucket
 from robustvit.cluster.tpu.gcloud import CloudError, Gcloud
@@ -10,7 +11,9 @@ from robustvit.cluster.tpu.vm import ABSENT, TpuVm
 from robustvit.core.errors import UserError, nearest
 
 
-def check_fleet(site: Mapping, tell: Callable[[str], None]) -> None:
+def check_fleet(
+    site: Mapping, tell: Callable[[str], None], results: str | Path = "results"
+) -> None:
     """Look for everything that would keep trainings from running; nothing is made.
 
     Quota and free capacity cannot be asked for: a new TPU VM is refused with the reason.
@@ -18,14 +21,26 @@ def check_fleet(site: Mapping, tell: Callable[[str], None]) -> None:
     Args:
         site: a loaded fleet file.
         tell: takes lines on what is there.
+        results: the configuration's `paths.results`.
 
     Raises:
         UserError: with one line for each problem, naming the key.
     """
-    problems = [*_problems_of_cloud(site, tell), *_problems_of_bucket(site)]
+    problems = [*_problems_of_results(Path(results))]
+    problems += [*_problems_of_cloud(site, tell), *_problems_of_bucket(site)]
     if problems:
         listed = "\n  ".join(problems)
         raise UserError(f"the fleet file does not fit; nothing was started:\n  {listed}")
+
+
+def _problems_of_results(path: Path) -> Iterable[str]:
+    """The same path has to be a folder of the checkout here and on the TPU VMs."""
+    if path.is_absolute() or ".." in path.parts:
+        yield (
+            f"paths.results: {path}: with a fleet it has to be a folder of the checkout, at the "
+            "same place on every machine. Example: paths: {results: results}. For another disk "
+            "make results a symbolic link to it"
+        )
 
 
 def _problems_of_bucket(site: Mapping) -> Iterable[str]:

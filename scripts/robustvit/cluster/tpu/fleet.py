@@ -2,34 +2,30 @@
 
 from __future__ import annotations
 
+import os
+import socket
 import threading
-from collections import deque
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+import time
+import traceback
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from robustvit.cluster.tpu.bucket import Bucket
 from robustvit.cluster.tpu.gcloud import Gcloud, Stopped
-from robustvit.cluster.tpu.task import Task, job_name
-from robustvit.cluster.tpu.vm import ENDED, READY, TpuVm
-from robustvit.cluster.tpu.worker import DONE, RUNNING, UNKNOWN
+from robustvit.cluster.tpu.sending import Sender
+from robustvit.cluster.tpu.task import Task
+from robustvit.cluster.tpu.vm import TpuVm
+from robustvit.cluster.tpu.watching import Lost, Outcome, Watch
+from robustvit.cluster.tpu.worker import RUNNING, UNKNOWN
 from robustvit.core.errors import UserError
-from robustvit.training.interruption import EXIT_INTERRUPTED
 
-SILENT_LOOKS = 5  # in a row, before a VM that is READY but does not answer is given up
 IDLE_SECONDS = 1.0
+IDLE_MINUTES = 15.0  # a VM without a job is deleted after so long; setting one up takes about ten
 MOST_FAILURES = 10  # in a row, to make a VM ready
-
-
-class Lost(Exception):
-    """A job ended for no fault of its own: it goes on from its state, on a VM that works."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a job ended; `error` is None for success."""
-
-    error: str | None = None
+MOST_SECONDS = 600  # between two attempts at a job that is interrupted at once
+OFF, COMING, FREE, BUSY = "off", "coming", "free", "busy"
 
 
 class Fleet:
@@ -48,26 +44,28 @@ class Fleet:
         self.site, self.tell = site, tell
         self._archive, self._digest = archive, digest
         self._stop, self._lock = threading.Event(), threading.Lock()
+        self._cancelled = False
         self._queue: deque[Task] = deque()
         self._outcomes: dict[str, Outcome] = {}
-        self._lost: dict[str, int] = {}
+        self._lost, self._hasty, self._failures = Counter(), Counter(), Counter()
         self._running: dict[str, Task] = {}
-        self._left = set(site["vms"])
-        self._bucket = Bucket(site["bucket"])
-        self._vms = [TpuVm(name, Gcloud(site, self._stop), tell) for name in site["vms"]]
+        self._phases = dict.fromkeys(site["vms"], OFF)  # of the VMs that are not given up
+        self._free_since: dict[str, float] = {}
+        self._told: dict[str, str] = {}  # the last that failed at a VM
+        bucket = Bucket(site["bucket"])
+        self._watch = Watch(bucket, tell)
+        self._sender = Sender(bucket, tell, self._enqueue)
+        run = f"{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:6]}"
+        self._vms = [TpuVm(name, Gcloud(site, self._stop), tell, run) for name in site["vms"]]
         self._threads = [
             threading.Thread(target=self._serve, args=(vm,), daemon=True) for vm in self._vms
         ]
         for thread in self._threads:
             thread.start()
 
-    def submit(self, task: Task) -> None:
-        """Queue a task; its inputs are in the bucket."""
-        with self._lock:
-            if self._left:
-                self._queue.append(task)
-            else:
-                self._outcomes[task.id] = Outcome("no TPU VM is left (the reason is above)")
+    def submit(self, task: Task, paths: Sequence[str] = ()) -> None:
+        """Queue a task; these inputs are brought into the bucket before, its others are there."""
+        self._sender.put(task, paths)
 
     def take_outcome(self, identifier: str) -> Outcome | None:
         """How a task ended, once; None while it waits or runs."""
@@ -75,164 +73,221 @@ class Fleet:
             return self._outcomes.pop(identifier, None)
 
     def cancel(self) -> None:
-        """Tell all running jobs to save and end; their VMs stay."""
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=20)
-        own = Gcloud(self.site)
-        for name, task in list(self._running.items()):
-            vm = TpuVm(name, own, self.tell)
-            try:
-                vm.ask("stop", task.id)
-                self.tell(f"{name}: {task.name} saves its state and ends")
-            except UserError as error:
-                self.tell(f"{name}: {task.name} could not be told to end: {error}")
+        """Tell all running jobs to save and end; their VMs stay, requests are taken back."""
+        self._cancelled = True
+        self._end_threads()
+        for vm in self._vms:
+            if task := self._running.get(vm.name):
+                try:
+                    said = vm.ask("stop", task.id)
+                except UserError as error:
+                    self.tell(f"{vm.name}: {task.name} could not be told to end: {error}")
+                else:
+                    self.tell(f"{vm.name}: {_ending(task, said)}")
+        self._leave()
 
     def close(self, delete: bool) -> None:
-        """End the threads; delete the VMs if asked to."""
+        """End the threads; delete the VMs that this run has made or used, if asked to."""
+        self._end_threads()
+        if delete:
+            for vm in self._vms:
+                self._delete(vm)
+        elif not self._cancelled:
+            self._leave()
+
+    def _end_threads(self) -> None:
         self._stop.set()
+        self._sender.close()
         for thread in self._threads:
             thread.join(timeout=20)
-        own = Gcloud(self.site)
-        for vm in self._vms if delete else ():
+        for vm in self._vms:  # from now on commands are no longer ended
+            vm.gcloud = Gcloud(self.site)
+
+    def _leave(self) -> None:
+        """Take back what is only asked for, and say what stays."""
+        names, commands = [], []
+        for vm in self._vms:
             try:
-                TpuVm(vm.name, own).delete()
-                self.tell(f"{vm.name}: deleted")
+                command = vm.withdraw() if vm.made or vm.taken else ""
             except UserError as error:
-                self.tell(f"warning: {vm.name} could not be deleted and costs money: {error}")
+                command = f"# {vm.name}: it is not known whether it exists: {error}"
+            if command:
+                names.append(vm.name)
+                commands.append(command)
+        if names:
+            lines = "\n  ".join(commands)
+            self.tell(
+                f"The TPU VMs stay for the next run and cost money: {' '.join(names)}. "
+                f"To delete them:\n  {lines}"
+            )
+
+    def _delete(self, vm: TpuVm) -> None:
+        """Delete a VM, if it is this run's."""
+        if not vm.made and not vm.taken:
+            return
+        try:
+            others = _others(vm)
+            if others:
+                self.tell(f"{vm.name}: stays, it works for another run now: {others}")
+                return
+            vm.delete()
+            self.tell(f"{vm.name}: deleted")
+        except UserError as error:
+            self.tell(f"warning: {vm.name} could not be deleted and costs money: {error}")
 
     def _serve(self, vm: TpuVm) -> None:
         """One VM's thread: make it ready when there is work, and work."""
-        failures = 0
         try:
-            while not self._stop.is_set():
-                if not self._queue:
-                    self._stop.wait(IDLE_SECONDS)
-                    continue
-                try:
-                    vm.make_ready(self._archive, self._digest)
-                except UserError as error:
-                    failures += 1
-                    if not getattr(error, "passing", False) or failures == MOST_FAILURES:
-                        self._give_up(vm, error)
-                        return
-                    self.tell(f"{vm.name}: {error}")
-                    vm.sleep()
-                    continue
-                failures = 0
-                self._work(vm)
+            while not self._stop.is_set() and vm.name in self._phases:
+                if self._claim(vm):
+                    self._take_next(vm)
+                else:
+                    self._rest(vm)
         except Stopped:
             return
+        except Exception as error:  # noqa: BLE001 - else jobs would wait for ever
+            self.tell(traceback.format_exc())
+            self._give_up(vm, f"this program failed: {error!r}")
 
-    def _give_up(self, vm: TpuVm, error: UserError) -> None:
-        """Do without a VM; with the last one all waiting jobs fail, with the reason."""
-        self.tell(f"{vm.name}: {error}")
+    def _claim(self, vm: TpuVm) -> bool:
+        """Whether a waiting job needs this VM, beside those that are free or on their way."""
         with self._lock:
-            self._left.discard(vm.name)
-            if not self._left:
+            phase = self._phases[vm.name]
+            if not self._queue:
+                if phase == COMING:  # it is no longer needed, but may be there
+                    self._set_free(vm)
+                return False
+            coming = sum(other in (COMING, FREE) for other in self._phases.values())
+            if phase == OFF and len(self._queue) <= coming:
+                return False
+            self._phases[vm.name] = COMING
+            return True
+
+    def _set_free(self, vm: TpuVm) -> None:
+        self._phases[vm.name] = FREE
+        self._free_since[vm.name] = time.monotonic()
+
+    def _rest(self, vm: TpuVm) -> None:
+        """Wait for work; a VM that has had none for a while is deleted."""
+        self._stop.wait(IDLE_SECONDS)
+        with self._lock:
+            if self._phases[vm.name] != FREE or self._queue or self._stop.is_set():
+                return
+            idle = time.monotonic() - self._free_since[vm.name]
+            remade = self.site["delete"] and self.site["create"]["how"] != "never"
+            if not remade or idle < IDLE_MINUTES * 60:
+                return
+            self._phases[vm.name] = OFF
+        self._delete(vm)
+
+    def _take_next(self, vm: TpuVm) -> None:
+        """Make a VM ready, and run the next task on it."""
+        try:
+            vm.make_ready(self._archive, self._digest)
+        except UserError as error:
+            kind = getattr(error, "kind", "")
+            # Without a network here nothing is known about the VM.
+            self._failures[vm.name] += kind != "offline"
+            passing = getattr(error, "passing", False)
+            if not passing or self._failures[vm.name] == MOST_FAILURES:
+                self._give_up(vm, str(error))
+                return
+            if self._told.get(vm.name) != str(error):
+                self.tell(f"{vm.name}: {error}")
+            self._told[vm.name] = str(error)
+            vm.sleep()
+            return
+        self._failures[vm.name] = 0
+        self._told.pop(vm.name, None)
+        self._work(vm)
+
+    def _give_up(self, vm: TpuVm, why: str) -> None:
+        """Do without a VM; with the last one all waiting jobs fail, with the reason."""
+        self.tell(f"{vm.name}: {why}")
+        with self._lock:
+            self._phases.pop(vm.name, None)
+            task = self._running.pop(vm.name, None)
+            if task:
+                self._outcomes[task.id] = Outcome(why)
+            if not self._phases:
                 for task in self._queue:
-                    self._outcomes[task.id] = Outcome(str(error))
+                    self._outcomes[task.id] = Outcome(why)
                 self._queue.clear()
+        if vm.made and not vm.taken:  # else it would be granted some day, and cost
+            try:
+                vm.withdraw()
+            except UserError as error:
+                self.tell(f"{vm.name}: its request could not be taken back: {error}")
+
+    def _enqueue(self, task: Task, error: str | None = None) -> None:
+        """Let a task wait for a VM, or end at once."""
+        with self._lock:
+            if error is None and self._phases:
+                self._queue.append(task)
+            else:
+                why = error or "no TPU VM is left (the reason is above)"
+                self._outcomes[task.id] = Outcome(why)
 
     def _work(self, vm: TpuVm) -> None:
         """Run the next task on a VM that is ready."""
         with self._lock:
             if not self._queue:
+                self._set_free(vm)
                 return
             task = self._queue.popleft()
             self._running[vm.name] = task
+            self._phases[vm.name] = BUSY
+        vm.look_again()  # before the next job: another run may have taken it by then
+        began, pause = time.monotonic(), 0.0
         try:
-            outcome = self._run(vm, task)
+            outcome = self._watch.run(vm, task)
         except Lost as error:
-            outcome = self._again(vm, task, str(error))
+            outcome, pause = self._again(vm, task, str(error), time.monotonic() - began)
+        except Stopped:
+            raise
+        except Exception as error:  # noqa: BLE001 - else the job would wait for ever
+            self.tell(traceback.format_exc())
+            outcome = Outcome(f"{vm.name}: {task.name}: this program failed: {error!r}")
         with self._lock:
             del self._running[vm.name]
+            self._set_free(vm)
             if outcome:
                 self._outcomes[task.id] = outcome
+            else:
+                self._queue.appendleft(task)
+        if pause:
+            vm.sleep(pause)
 
-    def _again(self, vm: TpuVm, task: Task, why: str) -> Outcome | None:
-        self._lost[task.name] = self._lost.get(task.name, 0) + 1
+    def _again(
+        self, vm: TpuVm, task: Task, why: str, seconds: float
+    ) -> tuple[Outcome | None, float]:
+        """The end of a task that was interrupted once too often, else how long to wait."""
+        self._lost[task.name] += 1
         if self._lost[task.name] > self.site["preemptions"]:
-            return Outcome(f"preemptions: {task.name} was interrupted too often; at last: {why}")
+            often = f"preemptions: {task.name} was interrupted too often; at last: {why}"
+            return Outcome(often), 0
         self.tell(f"{vm.name}: {why}; {task.name} goes on from its last state on the next TPU VM")
-        with self._lock:
-            self._queue.appendleft(task)
-        return None
-
-    def _run(self, vm: TpuVm, task: Task) -> Outcome:
-        """Start a task and watch it.
-
-        Raises:
-            Lost: if the VM was preempted, vanished, or was told to end the job.
-        """
-        try:
-            self._bucket.put(job_name(task.id), task.to_json().encode())
-            said = self._ask(vm, "start", task)
-            self.tell(f"{vm.name}: {task.name} runs on {len(said)} worker(s)")
-            while any(one["state"] == RUNNING for one in said) and not _failed(said):
-                vm.sleep()
-                said = self._ask(vm, "status", task)
-            return self._end(vm, task, said)
-        except Lost:
-            raise
-        except UserError as error:
-            return Outcome(f"{vm.name}: {error}")
-
-    def _ask(self, vm: TpuVm, action: str, task: Task) -> list[dict]:
-        """What the workers say; a VM that does not answer is looked at more closely.
-
-        Raises:
-            Lost: if it is preempted, gone, or silent for too long.
-        """
-        for look in range(SILENT_LOOKS):
-            try:
-                said = vm.ask(action, task.id, self.site["bucket"] if action == "start" else None)
-                forgotten = [one for one in said if one["state"] == UNKNOWN]
-                if forgotten:  # a new disk
-                    raise Lost(f"{forgotten[0]['worker']} knows nothing of the job")
-                return said
-            except UserError as error:
-                if not getattr(error, "passing", True):
-                    raise
-                state = vm.state()
-                if state != READY:
-                    why = "was preempted" if state in ENDED else f"is {state}"
-                    why = "vanished (it was deleted)" if state == "ABSENT" else why
-                    raise Lost(f"the TPU VM {why}") from error
-                if look == SILENT_LOOKS - 1:
-                    if getattr(error, "kind", "") != "unreachable":
-                        raise
-                    vm.delete()
-                    raise Lost(f"{error}; it is deleted") from error
-                vm.sleep()
-        raise AssertionError("not reached")
-
-    def _end(self, vm: TpuVm, task: Task, said: list[dict]) -> Outcome:
-        """Bring the results here, or say why there are none."""
-        failed = _failed(said)
-        if not failed:
-            for path in task.left:
-                self._bucket.download(path, Path(path))
-            return Outcome()
-        # The other workers wait for the one that failed, for ever.
-        vm.ask("stop", task.id)
-        if all(one["state"] != DONE or one["code"] == EXIT_INTERRUPTED for one in failed):
-            raise Lost(f"the job was told to end on {failed[0]['worker']}")
-        causes = [one for one in failed if one.get("code") != EXIT_INTERRUPTED]
-        lines = [_describe(one) for one in causes]
-        return Outcome(f"{vm.name}: {task.name} failed on {len(causes)} of {len(said)} worker(s)\n"
-                       + "\n".join(lines))  # fmt: skip
+        if seconds > MOST_SECONDS:
+            self._hasty[task.name] = 0
+            return None, 0
+        pause = min(self.site["poll_seconds"] * 2 ** self._hasty[task.name], MOST_SECONDS)
+        self._hasty[task.name] += 1
+        return None, pause
 
 
-def _failed(said: list[dict]) -> list[dict]:
-    """Workers on which the job has not ended well."""
-    return [
-        one
-        for one in said
-        if (one["state"] == DONE and one["code"]) or one["state"] not in (DONE, RUNNING)
-    ]
+def _others(vm: TpuVm) -> str:
+    """Runs that have taken a VM over; empty too if it does not answer."""
+    try:
+        return " and ".join(sorted(vm.owners() - {vm.run}))
+    except UserError:
+        return ""
 
 
-def _describe(one: dict) -> str:
-    what = f"exit code {one['code']}" if "code" in one else "its process is gone"
-    return f"{one['worker']}: {what}\n{one.get('said', '')}".rstrip()
+def _ending(task: Task, said: Sequence[Mapping]) -> str:
+    """What the workers' answers to `stop` mean."""
+    states = {one["state"] for one in said}
+    if UNKNOWN in states:
+        return f"{task.name} has not begun there, or the TPU VM knows nothing of it"
+    if RUNNING in states:
+        return f"{task.name} saves its state and ends"
+    return f"{task.name} has ended"

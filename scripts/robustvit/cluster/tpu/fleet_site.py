@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import cache
 from pathlib import Path
 
@@ -18,7 +19,7 @@ SCHEMA = ROOT / "schemas" / "fleet.schema.yaml"
 SHIPPED = ROOT / "profiles" / "tpu-fleet" / "site.yaml"
 VARIABLE = "ROBUSTVIT_FLEET_SITE"  # a user's
 ACTIVE = "ROBUSTVIT_FLEET"  # set by the profile, for all processes of the run
-SCHEMES = ("gs://", "s3://", "file://")
+ADDRESS = re.compile(r"(gs|s3)://[^/\s][^\s]*|file:///[^\s].*")
 
 # Values of keys that a fleet file leaves out; the shipped file says the same to its reader.
 DEFAULTS = {
@@ -61,6 +62,10 @@ def load_fleet(path: Path) -> dict:
             f"{path}: the fleet file cannot be read ({error.strerror}). {VARIABLE} names it; "
             "without that variable it is profiles/tpu-fleet/site.yaml."
         ) from error
+    except UnicodeDecodeError as error:
+        raise UserError(
+            f"{path}: not UTF-8 text (byte {error.start}). Example of a line: zone: us-central2-b"
+        ) from error
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not valid YAML: {error}. Example: zone: us-central2-b") from error
     if not isinstance(given, dict):
@@ -76,7 +81,7 @@ def load_fleet(path: Path) -> dict:
 
 
 def _check_bucket(bucket: str | None, path: Path) -> None:
-    if not bucket or not bucket.startswith(SCHEMES):
+    if not bucket or not ADDRESS.fullmatch(bucket):
         raise UserError(
             f"{path}: bucket: {bucket}: expected the address of a bucket that this machine and the "
             "TPU VMs may write to. Example: bucket: gs://my-bucket/robust-vits"

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import subprocess
 import threading
 import time
@@ -12,11 +15,19 @@ from robustvit.core.errors import UserError
 
 SECONDS = 180
 POLL = 0.2
+SECONDS_TO_DIE = 5
 # Kinds after which the same command may succeed later, or on a new VM.
-PASSING = frozenset({"capacity", "unreachable", "lost", "absent", "unknown"})
+PASSING = frozenset({"capacity", "unreachable", "offline", "lost", "absent", "remote", "unknown"})
+EXIT_MARK = "ROBUSTVIT-EXIT "  # before the exit code of what ran on a worker
+OWN_ERROR = re.compile(r"ERROR: \(?gcloud")  # all else that is printed may be a worker's
 
 # The first pattern that fits decides: what it is, the key of the site file, what to do.
 MEANINGS: tuple[tuple[str, str, str, str], ...] = (
+    (  # before `login`: without a network gcloud says that it cannot refresh its tokens
+        r"max retries exceeded|name ?resolution|failed to establish a new connection|timed out"
+        r"|connection (refused|aborted|reset)|network is unreachable|unable to find the server",
+        "offline", "", "this machine does not reach the cloud now",
+    ),
     (
         r"active account selected|gcloud auth login|UNAUTHENTICATED|reauthenticat|invalid_grant",
         "login", "project",
@@ -74,8 +85,7 @@ MEANINGS: tuple[tuple[str, str, str, str], ...] = (
     (r"terminal state", "lost", "create.spot", "the TPU VM was preempted or has ended"),
     (r"NOT_FOUND|was not found|could not be found", "absent", "vms", "it does not exist"),
     (
-        r"cannot be currently connected to|return code \[255\]|status 255|connection (refused|timed"
-        r" out|closed|reset)|ssh command error",
+        r"cannot be currently connected to|return code \[255\]|status 255",
         "unreachable", "ssh_options", "it does not answer by ssh",
     ),
 )  # fmt: skip
@@ -127,34 +137,55 @@ class Gcloud:
             CloudError: if it is not installed, fails or takes longer than `seconds`.
             Stopped: if the run was cancelled meanwhile.
         """
-        try:
-            process = subprocess.Popen(
-                ["gcloud", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE, text=True, start_new_session=True,
-            )  # fmt: skip
-        except FileNotFoundError as error:
-            raise CloudError(
-                "gcloud was not found. Install the Google Cloud CLI on this machine and log in: "
-                "gcloud auth login",
-                "login",
-            ) from error
+        process = _open(words)
         out, err = self._wait(process, time.monotonic() + seconds, words)
         if process.returncode:
-            raise explain(words, err or out, process.returncode, self.site)
+            raise explain(words, f"{out}\n{err}", process.returncode, self.site)
         return out
 
     def _wait(self, process: subprocess.Popen, end: float, words: Sequence[str]) -> tuple[str, str]:
-        while True:
-            try:
-                return process.communicate(timeout=POLL)
-            except subprocess.TimeoutExpired:
-                if self.stop.is_set() or time.monotonic() > end:
-                    process.kill()
-                    process.communicate()
-                    if self.stop.is_set():
-                        raise Stopped from None
-                    said = "it has not answered in time"
-                    raise CloudError(f"gcloud {short(words)}: {said}", "unreachable") from None
+        said = None
+        try:
+            while said is None:
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    said = process.communicate(timeout=POLL)
+                    break
+                if self.stop.is_set():
+                    raise Stopped
+                if time.monotonic() > end:
+                    # What only asks the cloud, and gets no answer, tells nothing about a VM.
+                    kind = "unreachable" if {"ssh", "scp"} & set(words) else "offline"
+                    raise CloudError(f"gcloud {short(words)}: it has not answered in time", kind)
+        finally:
+            if said is None:
+                _end(process)
+        return said
+
+
+def _open(words: Sequence[str]) -> subprocess.Popen:
+    try:
+        return subprocess.Popen(
+            ["gcloud", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, encoding="utf-8", errors="replace", start_new_session=True,
+        )  # fmt: skip
+    except FileNotFoundError as error:
+        raise CloudError(
+            "gcloud was not found. Install the Google Cloud CLI on this machine and log in: "
+            "gcloud auth login",
+            "login",
+        ) from error
+    except OSError as error:
+        raise CloudError(f"gcloud could not be started: {error}") from error
+
+
+def _end(process: subprocess.Popen) -> None:
+    """Kill a command with its children: an ssh that lives on would hold our pipes open."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        process.communicate(timeout=SECONDS_TO_DIE)
+    for pipe in (process.stdout, process.stderr):
+        pipe.close()
 
 
 def short(words: Sequence[str]) -> str:
@@ -165,16 +196,33 @@ def short(words: Sequence[str]) -> str:
 def explain(words: Sequence[str], said: str, code: int, site: Mapping) -> CloudError:
     """The error that a failed command stands for."""
     lines = [line for line in said.strip().splitlines() if line.strip()]
-    own = [line for line in lines if line.startswith("error: ")]  # of our programs on the workers
-    if own:
-        return CloudError(own[0].removeprefix("error: "), "job")
-    errors = [line for line in lines if "ERROR" in line] or lines[-1:]
-    quoted = errors[0].strip()[:400] if errors else f"exit code {code}"
+    programs = [line for line in lines if line.startswith("error: ")]  # ours, on the workers
+    if programs:
+        return CloudError(programs[0].removeprefix("error: "), "job")
+    if failed := _failed_on_a_worker(said):
+        return CloudError(failed, "remote")
+    begin = next((n for n, line in enumerate(lines) if OWN_ERROR.match(line)), None)
+    if begin is not None:
+        lines = lines[begin:]
+    elif {"ssh", "scp"} & set(words):
+        # On several workers gcloud ends with ssh's code, without an error of its own.
+        lines = [f"ssh ended with status {code}" if code == 255 else f"exit code {code}"]
+    quoted = lines[0].strip()[:400] if lines else f"exit code {code}"
     for pattern, kind, key, advice in MEANINGS:
-        if re.search(pattern, said, re.IGNORECASE):
-            value = _value(site, key)
-            return CloudError(f"{key}: {value}: {advice}.\n  gcloud said: {quoted}", kind)
+        if re.search(pattern, "\n".join(lines), re.IGNORECASE):
+            named = f"{key}: {_value(site, key)}: " if key else ""
+            return CloudError(f"{named}{advice}.\n  gcloud said: {quoted}", kind)
     return CloudError(f"gcloud {short(words)} failed: {quoted}")
+
+
+def _failed_on_a_worker(said: str) -> str | None:
+    """The last words of a command that came to its end on a worker, and failed."""
+    codes = sorted(set(re.findall(rf"{EXIT_MARK}(\d+)", said)) - {"0"})
+    if not codes:
+        return None
+    lines = [line for line in said.splitlines() if line.strip()]
+    words = [line for line in lines if not re.match(rf"{EXIT_MARK}|#####|SSH: ", line)]
+    return "\n".join([f"exit code {codes[0]} on a worker", *words[-25:]])
 
 
 def _value(site: Mapping, key: str) -> object:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+import time
+import uuid
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from robustvit.core.files import sha256
@@ -26,6 +28,8 @@ class Task:
         state: folder of the resumable state, if there is one.
         log, benchmark: further files that it leaves.
         sync_seconds: between two copies of the state.
+        checkout: id of the checkout that asks; another's training of the same name is another.
+        start: of this job: a later one compares as greater, and takes the state over.
     """
 
     id: str
@@ -38,12 +42,37 @@ class Task:
     log: str | None = None
     benchmark: str | None = None
     sync_seconds: float = 120
+    checkout: str = ""
+    start: str = "0"
 
     @property
     def left(self) -> list[str]:
         """All files that a successful job leaves."""
         more = [path for path in (self.log, self.benchmark) if path]
         return [*self.outputs, *more]
+
+    @property
+    def state_name(self) -> str:
+        """Where its state is in the bucket."""
+        return "/".join(filter(None, ("state", self.checkout, self.state)))
+
+    @property
+    def finished_name(self) -> str:
+        """A file in the bucket that says that all results are there."""
+        return f"jobs/{self.id}/finished"
+
+    def result_name(self, path: str) -> str:
+        """Where a file that it leaves is in the bucket, apart from all other jobs'."""
+        return f"jobs/{self.id}/results/{path}"
+
+    def started(self) -> Task:
+        """The task as a new start of it."""
+        return replace(self, start=f"{time.time_ns():020d}-{uuid.uuid4().hex[:8]}")
+
+    def fingerprint(self) -> str:
+        """Equal for two attempts at the same."""
+        same = replace(self, id="", start="", sync_seconds=0)
+        return hashlib.sha256(same.to_json().encode()).hexdigest()[:32]
 
     def to_json(self) -> str:
         """The task as text."""
