@@ -175,7 +175,7 @@ def test_the_profile_keeps_all_but_trainings_here(profile, cloud):
 
 
 def test_the_profile_stops_before_the_first_job(profile, tmp_path):
-    code, said = profile({"accelerator_type": "v4-9"}, "--", "datasets")
+    code, said = profile({"accelerator_type": "v4-9"}, "--", "pretrain")
     assert code != 0 and "accelerator_type: us-central2-b has no" in said
     assert f"paths.results: {tmp_path / 'results'}: with a fleet it has to be" in said
     assert not os.path.exists(tmp_path / "results" / "sources")
