@@ -107,7 +107,7 @@ def claims_table(rows: list[dict]) -> dict:
         ]
         for row in rows
     ]
-    return table("claims", caption, columns, cells)
+    return table("claims", caption, columns, cells) | {"files": ["claims.csv", "claims.json"]}
 
 
 def checks_table(rows: list[dict]) -> dict:

@@ -16,7 +16,7 @@ STAND_IN = "Rows marked “stand-in” were measured on stand-in images."
 
 
 def simple_table(block: dict) -> str:
-    """A table of `blocks.table`."""
+    """A table of `blocks.table`; with links where it has files of its own."""
     name = f"table-of-{block['name']}"
     heads = [
         element("th", words(column["label"]), scope="col", class_=column["align"], data_sort="yes")
@@ -26,7 +26,8 @@ def simple_table(block: dict) -> str:
     body = element("thead", element("tr", *heads)) + element("tbody", rows)
     if block["foot"]:
         body += element("tfoot", *(_row(block, row) for row in block["foot"]))
-    return _framed(name, element("caption", words(block["caption"])), body)
+    files = _files(block) if block.get("files") else ""
+    return _framed(name, element("caption", words(block["caption"])), body) + files
 
 
 def _row(block: dict, row: list[dict]) -> str:
