@@ -85,6 +85,7 @@ def _semantics_table(config: Mapping, entry: Mapping) -> dict:
     analysis = config["semantics"][entry["semantics"]]
     return {
         "semantics": entry["semantics"],
+        "dataset": analysis["dataset"],
         "generators": labelled(config, analysis["generators"]),
         "classifiers": labelled(config, analysis["classifiers"]),
         "published": entry.get("published", {}),

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from robustvit.reporting.formatting import sentence_list
 from robustvit.reporting.protocols import weaknesses
 from robustvit.reporting.published import Entry
+from robustvit.reporting.published_attacks import other_attack, other_images, other_sign
 
 AGREES, DIFFERS = "agrees", "differs"
 NOT_COMPARABLE, NOT_RUN = "not comparable", "not run"
@@ -25,8 +26,9 @@ RULE = (
     "neither the spread between trainings with other seeds nor the published number’s own error, "
     "and one comparison in twenty differs by chance even where nothing differs.",
     "Two numbers that answer different questions get no such verdict: they are not comparable. "
-    "That is so for a far smaller problem, stand-in or incomplete images, an attack weaker than "
-    "the published one, another radius, and a number that failed a safety check.",
+    "That is so for a far smaller problem, stand-in or incomplete images, in training too, other "
+    "images, an attack weaker than the published one or another one, another radius, and a number "
+    "that failed a safety check.",
 )
 
 
@@ -80,7 +82,8 @@ def why_not_comparable(
 
     Args:
         entry: the published number; None gives no reason of its own.
-        record: a gathered evaluation, or a classification of perturbations.
+        record: a gathered evaluation, or what perturbations were made with that were classified:
+            {"stand_in", "attack", "threat", "dataset": name, "sign", "chance"}.
         comparison: the table's "direct" or "direction".
         failed: safety checks that the evaluation did not pass.
         complete: whether the data set is the complete official one; None if nobody knows.
@@ -95,6 +98,10 @@ def why_not_comparable(
     classes = round(1 / record["chance"]) if record.get("chance") else 10
     if weaker := weaknesses(attack.get("name"), attack.get("options"), classes):
         yield f"an attack weakened to {sentence_list(weaker)}"
+    yield from other_attack(entry, attack)
+    if comparison == "direct":  # a far smaller problem has other images
+        yield from other_images(entry, record.get("dataset"))
+    yield from other_sign(entry, record.get("sign"))
     yield from _other_radius(entry, record)
     if list(failed):
         yield "a failed safety check"

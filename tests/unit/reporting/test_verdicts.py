@@ -12,7 +12,7 @@ from robustvit.reporting import verdicts
 from robustvit.reporting.display_tables import display_table
 from robustvit.reporting.display_verdicts import display_verdicts
 from robustvit.reporting.results import Results
-from robustvit.reporting.table import build_table
+from robustvit.reporting.table import build_table, table_files
 
 KEY = "thesis.table5.wd-0-5.autoattack_top1"
 
@@ -117,6 +117,72 @@ def test_what_is_not_like_with_like(entry, change, more, reason):
     assert (judged["difference"] is None) == (reason == verdicts.SMALLER)
 
 
+PERTURBED = {
+    "attack": {"name": "pgd", "options": {"steps": 100}},
+    "threat": {"norm": "linf", "epsilon_255": 4},
+    "sign": "minus",
+    "dataset": {"name": "imagenet_rb5k"},
+    "attacked_set": "imagenet_rb5k",
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({}, None),
+        (
+            {"attack": {"name": "pgd", "options": {"steps": 1}}},
+            "an attack weakened to 1 of 100 steps",
+        ),
+        ({"attack": {"name": "fgsm", "options": {}}}, "FGSM here, PGD-100 there"),
+        ({"threat": {"epsilon_255": 16}}, "ε = 16/255 here, 4/255 there"),
+        ({"sign": "plus"}, "perturbations x′ − x here, x − x′ there"),
+        ({"dataset": {"name": "cifar10"}}, "images of cifar10 here, of ImageNet-RB5k there"),
+        ({"complete": False}, "an incomplete data set"),
+    ],
+)
+def test_perturbations_made_in_another_way_are_not_comparable(root, published, change, reason):
+    spec = specs.semantics_table_spec() | {"comparison": "direct", "dataset": "squares"}
+    manifest = root / "datasets/squares/manifest.json"
+    complete = {"complete": change.pop("complete", True)}
+    synthetic.write(manifest, json.loads(manifest.read_text()) | complete)
+    path = root / "semantics/demo/demo_light/cifar_resnet18.json"
+    record = json.loads(path.read_text()) | {"perturbation": PERTURBED | change}
+    synthetic.write(path, record)
+    assert "datasets/squares/manifest.json" in table_files(spec)
+    top5 = build_table(spec, Results(root), published)["rows"][0]["cells"][1]
+    assert top5["reasons"] == ([reason] if reason else [])
+    assert (top5["verdict"] == "not comparable") == bool(reason)
+
+
+@pytest.mark.parametrize(
+    ("metric", "dataset", "change", "reason"),
+    [
+        ("pgd200_top1", "ImageNet-val (49364 imgs)", {}, None),
+        ("pgd200_top1", "ILSVRC-2012 val (1000 imgs)", {}, None),
+        ("pgd200_top1", "CIFAR", {}, None),
+        (
+            "pgd200_top1",
+            "ImageNet-val",
+            {"attack": {"name": "pgd", "options": {}}},
+            "an attack weakened to 10 of 200 steps",
+        ),
+        ("pgd10_top1", "ImageNet-val", {}, "200 steps of the attack here, 10 there"),
+        ("fgsm_top1", "ImageNet-val", {}, "PGD-200 here, FGSM there"),
+        ("autoattack_top1", "ImageNet", {}, "PGD-200 here, AutoAttack there"),
+        ("apgd_ce_5_top1", "ImageNet", {}, "PGD-200 here, APGD-CE there"),
+        ("transfer_top1", "ImageNet", {}, None),  # which attack it was, the table does not say
+        ("pgd200_top1", "ImageNet-RB5k", {}, "images of imagenet here, of ImageNet-RB5k there"),
+    ],
+)
+def test_the_published_attack_and_images_are_compared(entry, metric, dataset, change, reason):
+    entry = dataclasses.replace(entry, metric=metric, dataset=dataset)
+    record = RECORD | {"dataset": "imagenet"}
+    record |= {"attack": {"name": "pgd", "options": {"steps": 200}}} | change
+    found = list(verdicts.why_not_comparable(entry, record, comparison="direct"))
+    assert found == ([reason] if reason else [])
+
+
 def test_another_unit_is_not_comparable(entry):
     found = verdicts.judge(
         {"value": 0.4, "low": 0.3, "high": 0.5}, dataclasses.replace(entry, unit="million"), []
@@ -131,9 +197,18 @@ def test_not_run_comes_before_any_reason(entry):
 
 def real_root(root):
     """The invented results as if the archives had been the official ones."""
-    for path in root.glob("eval/*/*.json"):
+    for path in named_root(root).glob("eval/*/*.json"):
         record = json.loads(path.read_text())
         synthetic.write(path, record | {"stand_in": False})
+    return root
+
+
+def named_root(root):
+    """The invented results with the names of the published numbers' data sets."""
+    for path in root.glob("eval/*/*.json"):
+        record = json.loads(path.read_text())
+        name = record["dataset"].replace("imagenet_demo", "imagenet_rb5k")
+        synthetic.write(path, record | {"dataset": name})
     return root
 
 
@@ -142,7 +217,7 @@ def direct_table(root, published):
 
 
 def test_a_table_says_what_is_not_comparable_and_why(root, published):
-    table = direct_table(root, published)
+    table = direct_table(named_root(root), published)
     assert table["rows"][0]["cells"][0]["reasons"] == ["stand-in images"]
     notes = display_table(table, {})["notes"]
     assert (

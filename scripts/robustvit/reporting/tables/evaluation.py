@@ -11,7 +11,7 @@ from robustvit.core.errors import UserError, unknown_name
 from robustvit.reporting.cells import find_entry, make_cell
 from robustvit.reporting.cross_checks import cross_checks
 from robustvit.reporting.published import Published
-from robustvit.reporting.results import Results, failed_checks, proportion
+from robustvit.reporting.results import Results, failed_checks, is_complete, proportion
 from robustvit.reporting.verdicts import why_not_comparable
 
 
@@ -95,7 +95,7 @@ def _cell(
     own_checks = {"checks": checks.get(column["protocol"], [])}
     failed = failed_checks(record) + failed_checks(own_checks)
     comparison = spec.get("comparison", "direction")
-    complete = _is_complete(row, results) if record else None
+    complete = is_complete(row, results) if record else None
     why = why_not_comparable(entry, record, comparison=comparison, failed=failed, complete=complete)
     cell = make_cell(
         measured,
@@ -108,9 +108,3 @@ def _cell(
         failed=failed,
     )
     return cell | {"stand_in": bool(record.get("stand_in"))}
-
-
-def _is_complete(row: dict, results: Results) -> bool | None:
-    """Whether the images that a row is evaluated on are all of the official archive's."""
-    manifest = (results.dataset(row["dataset"]) if row.get("dataset") else None) or {}
-    return False if manifest.get("missing") else manifest.get("complete")

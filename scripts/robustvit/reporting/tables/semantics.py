@@ -2,7 +2,8 @@
 
 spec: {"semantics": name, "generators": [{"experiment", "label", "published": {classifier: key}}],
 "classifiers": [{"experiment", "label"}], "metrics": ["top1", "top5"], "controls": [names that get
-a row of their own beneath each generator], "compared": whether notes say which generators differ};
+a row of their own beneath each generator], "dataset": attacked one or null, "compared": whether
+notes say which generators differ};
 published numbers may also stand at the top as {"published": {"<generator>/<classifier>": key}}.
 """
 
@@ -13,7 +14,7 @@ from collections.abc import Iterator
 from robustvit.reporting.cells import find_entry, make_cell
 from robustvit.reporting.formatting import p_value, sentence_list
 from robustvit.reporting.published import Published
-from robustvit.reporting.results import Results, proportion
+from robustvit.reporting.results import Results, is_complete, proportion
 from robustvit.reporting.verdicts import why_not_comparable
 
 METRIC_LABELS = {"top1": "top-1", "top5": "top-5"}
@@ -32,7 +33,8 @@ def files(spec: dict) -> list[str]:
         for c in spec["classifiers"]
     }
     compared = [Results.comparison_file(spec["semantics"])] if spec.get("compared") else []
-    return sorted(classified) + compared
+    attacked = [Results.dataset_file(spec["dataset"])] if spec.get("dataset") else []
+    return sorted(classified) + compared + attacked
 
 
 def build(spec: dict, results: Results, published: Published) -> dict:
@@ -93,7 +95,9 @@ def _cell(
         entry,
         file=file,
         comparison=comparison,
-        reasons=why_not_comparable(entry, record, comparison=comparison),
+        reasons=why_not_comparable(
+            entry, _made(record), comparison=comparison, complete=is_complete(spec, results)
+        ),
         chance=found.get(f"chance_{metric}"),
     )
     return cell | {
@@ -101,6 +105,17 @@ def _cell(
         "reading": found.get(f"verdict_{metric}"),
         "stand_in": bool(record.get("stand_in")),
     }
+
+
+def _made(record: dict) -> dict:
+    """A classification with what its perturbations were made with, as an evaluation has it."""
+    made = record.get("perturbation") or {}
+    attacked = (made.get("dataset") or {}).get("name") or made.get("attacked_set")
+    return (
+        record
+        | {key: made.get(key) for key in ("attack", "threat", "sign")}
+        | {"dataset": attacked}
+    )
 
 
 def _notes(spec: dict, results: Results) -> Iterator[str]:
