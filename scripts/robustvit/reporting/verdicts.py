@@ -77,6 +77,7 @@ def why_not_comparable(
     comparison: str,
     failed: Iterable = (),
     complete: bool | None = None,
+    trained: Iterable[str] = (),
 ) -> Iterator[str]:
     """Reasons for which an evaluation answers another question than the published number.
 
@@ -87,6 +88,7 @@ def why_not_comparable(
         comparison: the table's "direct" or "direction".
         failed: safety checks that the evaluation did not pass.
         complete: whether the data set is the complete official one; None if nobody knows.
+        trained: what is wrong with the images of the training (`training_data.training_flaws`).
     """
     if comparison == "direction":
         yield SMALLER
@@ -94,6 +96,7 @@ def why_not_comparable(
         yield "stand-in images"
     if complete is False:
         yield "an incomplete data set"
+    yield from trained
     attack = record.get("attack") or {}
     classes = round(1 / record["chance"]) if record.get("chance") else 10
     if weaker := weaknesses(attack.get("name"), attack.get("options"), classes):

@@ -83,6 +83,28 @@ def test_rows_say_which_protocols_are_asked_for(demo):
     assert "eval/demo_light_list/autoattack.json" not in files
 
 
+def test_rows_say_what_their_weights_were_trained_on(demo):
+    paper = resolve(read("workflow_config.yaml"))
+    tuned = next(
+        name
+        for name, entry in paper["experiments"].items()
+        if entry["recipe"]
+        and entry["dataset"] == "cifar10"
+        and (entry["init"] or {}).get("experiment")
+    )
+    parent = paper["experiments"][tuned]["init"]["experiment"]
+    assert reports.trained_on(paper, tuned)[-1] == "cifar10"
+    assert paper["experiments"][parent]["dataset"] in reports.trained_on(paper, tuned)
+    evaluated = [n for n, e in demo["experiments"].items() if "checkpoint" in (e["weights"] or {})]
+    assert evaluated and reports.trained_on(demo, evaluated[0]) == []
+    rows = {r["experiment"]: r for r in reports.table_spec(demo, "demo_recipes")["rows"]}
+    own = demo["experiments"]["demo_light"]["dataset"]
+    assert rows["demo_light"]["trained_on"] == [own]
+    assert f"datasets/{own}/manifest.json" in inputs.table_inputs(demo, "demo_recipes")
+    generators = reports.table_spec(demo, "demo_semantics")["generators"]
+    assert all("trained_on" in row for row in generators)
+
+
 def test_figures_know_whose_weights_were_chosen_on_evaluation_images(demo):
     paper = resolve(read("workflow_config.yaml"))
     assert all(

@@ -251,6 +251,32 @@ def test_an_incomplete_data_set_is_read_from_its_manifest(root, published):
         assert reasons() == ["an incomplete data set"]
 
 
+@pytest.mark.parametrize(
+    ("manifest", "reason", "marked"),
+    [
+        ({}, None, False),
+        ({"stand_in": True, "complete": False}, "trained on stand-in images", True),
+        ({"complete": False}, "trained on an incomplete data set", False),
+        ({"complete": True, "missing": ["a.jpg"]}, "trained on an incomplete data set", False),
+    ],
+)
+def test_the_images_of_the_training_count(root, published, manifest, reason, marked):
+    path = root / "datasets/squares/manifest.json"
+    synthetic.write(path, json.loads(path.read_text()) | {"complete": True} | manifest)
+    spec = specs.table_spec() | {"comparison": "direct"}
+    spec["rows"][0] |= {"trained_on": ["squares"]}
+    assert "datasets/squares/manifest.json" in table_files(spec)
+    row = build_table(spec, Results(real_root(root)), published)["rows"][0]
+    assert row["cells"][0]["reasons"] == ([reason] if reason else [])
+    assert row["stand_in"] is marked
+    shown = specs.semantics_table_spec() | {"comparison": "direct"}
+    shown["classifiers"][0]["trained_on"] = ["squares"]
+    assert "datasets/squares/manifest.json" in table_files(shown)
+    row = build_table(shown, Results(root), published)["rows"][0]
+    assert row["cells"][1]["reasons"] == ([reason] if reason else [])
+    assert row["stand_in"] is marked
+
+
 def test_counts_each_comparison_once(root, published):
     table = direct_table(real_root(root), published)
     once, twice = verdicts.count_verdicts([table]), verdicts.count_verdicts([table, table])

@@ -1,10 +1,11 @@
 """Tables of perturbations classified by other models: generators × classifiers (thesis, Table 9).
 
-spec: {"semantics": name, "generators": [{"experiment", "label", "published": {classifier: key}}],
-"classifiers": [{"experiment", "label"}], "metrics": ["top1", "top5"], "controls": [names that get
-a row of their own beneath each generator], "dataset": attacked one or null, "compared": whether
-notes say which generators differ};
-published numbers may also stand at the top as {"published": {"<generator>/<classifier>": key}}.
+spec: {"semantics": name, "generators": [{"experiment", "label", "trained_on", "published":
+{classifier: key}}], "classifiers": [{"experiment", "label", "trained_on"}], "metrics": ["top1",
+"top5"], "controls": [names that get a row of their own beneath each generator], "dataset": the
+attacked one or null, "compared": whether notes say which generators differ}; "trained_on" is that
+of rows of accuracies. Published numbers may also stand at the top as {"published":
+{"<generator>/<classifier>": key}}.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from robustvit.reporting.cells import find_entry, make_cell
 from robustvit.reporting.formatting import p_value, sentence_list
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results, is_complete, proportion
+from robustvit.reporting.training_data import STAND_IN, training_files, training_flaws
 from robustvit.reporting.verdicts import why_not_comparable
 
 METRIC_LABELS = {"top1": "top-1", "top5": "top-5"}
@@ -34,7 +36,8 @@ def files(spec: dict) -> list[str]:
     }
     compared = [Results.comparison_file(spec["semantics"])] if spec.get("compared") else []
     attacked = [Results.dataset_file(spec["dataset"])] if spec.get("dataset") else []
-    return sorted(classified) + compared + attacked
+    trained = training_files((*spec["generators"], *spec["classifiers"]))
+    return sorted(classified) + compared + sorted({*attacked, *trained})
 
 
 def build(spec: dict, results: Results, published: Published) -> dict:
@@ -47,6 +50,7 @@ def build(spec: dict, results: Results, published: Published) -> dict:
             "label": f"{c['label']}, {METRIC_LABELS.get(metric, metric)}",
             "metric": metric,
             "classifier": c["experiment"],
+            "trained_on": c.get("trained_on") or [],
         }
         for c in spec["classifiers"]
         for metric in spec.get("metrics") or ["top1", "top5"]
@@ -57,7 +61,8 @@ def build(spec: dict, results: Results, published: Published) -> dict:
         for control in (None, *(spec.get("controls") or []))
     ]
     notes = list(_notes(spec, results)) if spec.get("compared") else []
-    return {"columns": columns, "rows": rows, "notes": notes}
+    shown = [{k: v for k, v in column.items() if k != "trained_on"} for column in columns]
+    return {"columns": shown, "rows": rows, "notes": notes}
 
 
 def _row(
@@ -90,20 +95,25 @@ def _cell(
     record = results.semantics(spec["semantics"], generator, classifier) or {}
     found = (record.get("controls") or {}).get(control, {}) if control else record
     comparison = spec.get("comparison", "direction")
+    flaws = training_flaws([row, column], results) if record else []
     cell = make_cell(
         proportion(found, metric, file),
         entry,
         file=file,
         comparison=comparison,
         reasons=why_not_comparable(
-            entry, _made(record), comparison=comparison, complete=is_complete(spec, results)
+            entry,
+            _made(record),
+            comparison=comparison,
+            complete=is_complete(spec, results),
+            trained=flaws,
         ),
         chance=found.get(f"chance_{metric}"),
     )
     return cell | {
         "p_value": None if control else record.get(f"p_value_{metric}"),
         "reading": found.get(f"verdict_{metric}"),
-        "stand_in": bool(record.get("stand_in")),
+        "stand_in": bool(record.get("stand_in")) or STAND_IN in flaws,
     }
 
 
