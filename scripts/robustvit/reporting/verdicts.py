@@ -23,8 +23,9 @@ RULE = (
     "differs if the value lies outside.",
     "The interval is Wilson’s and follows from the number of images, so that few images make it "
     "wide: beneath a table stands how large a difference could have gone unnoticed. It holds "
-    "neither the spread between trainings with other seeds nor the published number’s own error, "
-    "and one comparison in twenty differs by chance even where nothing differs.",
+    "neither the spread between trainings with other seeds nor the published number’s own error: "
+    "where nothing differs, one comparison in twenty would come out as different by chance if the "
+    "published value were exact, and how many do with its error nobody can say.",
     "Two numbers that answer different questions get no such verdict: they are not comparable. "
     "That is so for a far smaller problem, stand-in or incomplete images, in training too, other "
     "images, an attack weaker than the published one or another one, another radius, and a number "

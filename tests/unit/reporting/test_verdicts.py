@@ -68,8 +68,10 @@ def test_the_number_of_images_decides(entry, images, verdict):
     assert (found["verdict"], found["difference"]) == (verdict, pytest.approx(2.22))
 
 
-def test_one_in_twenty_differs_by_chance(entry):
+def test_one_in_twenty_differs_by_chance_from_an_exact_value(entry):
     """A model whose true accuracy is the published one: the rule errs as rarely as it says."""
+    assert "one comparison in twenty" in verdicts.RULE[1]
+    assert "by chance if the published value were exact" in verdicts.RULE[1]
     import numpy as np
 
     draws = np.random.default_rng(0).binomial(5000, entry.value / 100, size=2000)
@@ -288,7 +290,7 @@ def test_counts_each_comparison_once(root, published):
     assert text["counts"].startswith("6 numbers of this report have a published one: ")
     assert "1 are not comparable" in text["counts"] and "Chance" not in text["counts"]
     many = display_verdicts({"verdicts": dict.fromkeys(verdicts.VERDICTS, 50)})["counts"]
-    assert "Chance alone would make about 5 of 100 verdicts “differs”." in many
+    assert "hance" not in many  # it depends on errors of the published numbers, which none knows
     assert display_verdicts({"verdicts": dict.fromkeys(verdicts.VERDICTS, 0)})["rule"] == []
 
 
