@@ -62,8 +62,8 @@ def judge_claims(spec: dict, results: Results) -> dict:
 
     Returns:
         {"claims": [{…, "verdict", "reason", "doubts": why the numbers can carry no verdict,
-        "groups": with "mean", "sd" and the "value" of every member, "difference", "low", "high", "p_value", "p_value_holm", "detectable"}]}: shares
-        and their differences as fractions.
+        "groups": with "mean", "sd" and the "value" of every member, "difference", "low", "high",
+        "p_value", "p_value_holm", "detectable"}]}: shares and their differences as fractions.
 
     Raises:
         UserError: if a result's file has no such metric.

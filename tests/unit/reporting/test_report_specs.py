@@ -11,7 +11,10 @@ from robustvit.config import captions, inputs, reports
 from robustvit.config.merge import deep_merge
 from robustvit.config.report_jobs import job_counts
 from robustvit.config.resolve import resolve
+from robustvit.config.specs import gather_spec
 from robustvit.core.errors import UserError
+from robustvit.reporting.published import Published
+from robustvit.reporting.verdicts import why_not_comparable
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -103,6 +106,21 @@ def test_rows_say_what_their_weights_were_trained_on(demo):
     assert f"datasets/{own}/manifest.json" in inputs.table_inputs(demo, "demo_recipes")
     generators = reports.table_spec(demo, "demo_semantics")["generators"]
     assert all("trained_on" in row for row in generators)
+
+
+def test_the_papers_own_settings_are_comparable_with_every_published_number():
+    """Attack, steps, radius and images of each published number are those of its evaluation."""
+    paper, found = resolve(read("workflow_config.yaml")), []
+    published = Published.load(ROOT / "reports/published.csv")
+    for name, entry in paper["experiments"].items():
+        for protocol in set(entry["published"]) & set(entry["evaluate"]):
+            made = gather_spec(paper, name, protocol, dict.fromkeys(paper["datasets"], False))
+            record = {key: made[key] for key in ("attack", "threat")}
+            record |= {"dataset": made["dataset"]["name"], "chance": 0.001}
+            for key in entry["published"][protocol]:
+                own = published.entry(key)
+                found.append(list(why_not_comparable(own, record, comparison="direct")))
+    assert len(found) > 200 and not any(found)
 
 
 def test_figures_know_whose_weights_were_chosen_on_evaluation_images(demo):
