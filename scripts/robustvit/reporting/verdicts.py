@@ -112,11 +112,14 @@ def why_not_comparable(
 
 
 def _other_radius(entry: Entry | None, record: Mapping) -> Iterator[str]:
-    own = (record.get("threat") or {}).get("epsilon_255")
+    threat = record.get("threat") or {}
+    own, norm = threat.get("epsilon_255"), threat.get("norm", "linf")
     attacked = bool(record.get("attack"))
     published = entry.epsilon_255 if entry is not None else None
     if attacked and own is not None and published is not None and own != published:
         yield f"ε = {own:g}/255 here, {published:g}/255 there"
+    if attacked and published is not None and norm != "linf":  # every published radius is of L∞
+        yield f"a radius in {norm.upper()} here, in L∞ there"
 
 
 def count_verdicts(tables: Iterable[Mapping]) -> dict[str, int]:

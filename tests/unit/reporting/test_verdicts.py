@@ -101,6 +101,11 @@ RECORD = {
         ({}, {"complete": True}, None),
         ({"threat": {"epsilon_255": 8}}, {}, "ε = 8/255 here, 4/255 there"),
         (
+            {"threat": {"norm": "l2", "epsilon_255": 4}},
+            {},
+            "a radius in L2 here, in L∞ there",
+        ),
+        (
             {"attack": {"name": "autoattack", "options": {"iterations": 5}}},
             {},
             "an attack weakened to 5 of 100 iterations",
