@@ -60,6 +60,7 @@ def _row(config: Mapping, table: str, row: str | Mapping, columns: list[str]) ->
         "experiment": None if quoted else row,
         "label": entry["label"],
         "dataset": None if quoted else entry["eval_dataset"],
+        "trained_on": [] if quoted else trained_on(config, row),
         "published": {
             protocol: quoted_key(keys, table, config["tables"][table].get("prefer"))
             for protocol, keys in entry["published"].items()
@@ -68,6 +69,17 @@ def _row(config: Mapping, table: str, row: str | Mapping, columns: list[str]) ->
         "published_label": entry.get("published_label", ""),
         "evaluate": [] if quoted else asked(config, row, columns),
     }
+
+
+def trained_on(config: Mapping, name: str) -> list[str]:
+    """Data sets of the experiment's training and of those whose weights it started from."""
+    found: dict[str, None] = {}
+    for member in inputs.with_parents(config, [name]):
+        entry = config["experiments"][member]
+        if entry["recipe"]:
+            used = (entry["dataset"], (entry["synthetic"] or {}).get("dataset"))
+            found.update(dict.fromkeys(filter(None, used)))
+    return list(found)
 
 
 def quoted_key(keys: str | list[str], table: str, prefer: str | None = None) -> str:
@@ -85,12 +97,19 @@ def _semantics_table(config: Mapping, entry: Mapping) -> dict:
     analysis = config["semantics"][entry["semantics"]]
     return {
         "semantics": entry["semantics"],
-        "generators": labelled(config, analysis["generators"]),
-        "classifiers": labelled(config, analysis["classifiers"]),
+        "dataset": analysis["dataset"],
+        "generators": _trained(config, analysis["generators"]),
+        "classifiers": _trained(config, analysis["classifiers"]),
         "published": entry.get("published", {}),
         "controls": analysis.get("controls", []) if entry.get("controls") else [],
         "compared": True,
     }
+
+
+def _trained(config: Mapping, names: list[str]) -> list[dict]:
+    """Experiments as the report shows them, with what they were trained on."""
+    shown = labelled(config, names)
+    return [row | {"trained_on": trained_on(config, row["experiment"])} for row in shown]
 
 
 def figure_options(config: Mapping, name: str) -> dict:

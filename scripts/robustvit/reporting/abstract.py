@@ -32,11 +32,14 @@ def write_abstract(spec: dict, summary: dict) -> list[str]:
         *_cost(summary),
     ]
     if summary["missing"]:
-        sentences.append(
-            f"{len(summary['missing'])} results were not there when this report was written; "
-            "they are listed below."
-        )
+        sentences.append(_missing(len({entry["file"] for entry in summary["missing"]})))
     return sentences
+
+
+def _missing(number: int) -> str:
+    verb, they = ("was", "it is") if number == 1 else ("were", "they are")
+    when = "there when this report was written"
+    return f"{_count(number, 'result')} {verb} not {when}; {they} listed below."
 
 
 def label_of(section: dict, name: str) -> str:
@@ -54,8 +57,8 @@ def _scope(spec: dict, summary: dict) -> Iterator[str]:
     trained = [name for name, t in summary["training"].items() if t["status"] == "done"]
     experiments = spec.get("experiments") or {}
     attacked = [n for n in trained if (experiments.get(n) or {}).get("threat")]
-    datasets = [d for d in summary["datasets"].values() if d["status"] == "built"]
     if trained:
+        datasets = _training_sets(experiments, trained)
         sets = f" on {_count(len(datasets), 'data set')}" if datasets else ""
         yield (
             f"This run trained {_count(len(trained), 'model')}{sets}, "
@@ -69,6 +72,14 @@ def _scope(spec: dict, summary: dict) -> Iterator[str]:
             "made of CIFAR-10 photographs took their place; these results show that the "
             "pipeline works, not how the method does on those data sets."
         )
+
+
+def _training_sets(experiments: dict, names: list[str]) -> set[str]:
+    """Data sets whose images trained these experiments; those only evaluated on do not count."""
+    entries = [experiments.get(name) or {} for name in names]
+    mixed = [entry.get("synthetic") or {} for entry in entries]
+    used = [part["dataset"] for part in (*entries, *mixed) if part.get("dataset")]
+    return {dataset["name"] if isinstance(dataset, dict) else dataset for dataset in used}
 
 
 def _robustness(spec: dict, summary: dict) -> Iterator[str]:

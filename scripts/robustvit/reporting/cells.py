@@ -36,8 +36,9 @@ def make_cell(
         failed: checks that the evaluation did not pass (see `results.failed_checks`).
 
     Returns:
-        The cell; `status` is "measured", "not run", "not asked" or "quoted"; `verdict`, `reasons`
-        and `difference` are those of `verdicts.judge`, None and empty without two numbers.
+        The cell; `status` is "measured", "not run", "not asked" or "quoted", and `build_table`
+        adds "not watched"; `verdict`, `reasons` and `difference` are those of `verdicts.judge`,
+        None and empty without two numbers.
     """
     status = _status(file, measured, asked)
     cell = {

@@ -5,7 +5,8 @@ interval of the difference of the means decides, at the claim's own confidence 1
 
 - supported: the whole interval lies beyond the margin, on the claimed side;
 - contradicted: none of it does;
-- undecided: it holds the margin;
+- undecided: it holds the margin, or the numbers cannot carry a verdict: one of them failed a safety
+  check, or is of stand-in images;
 - not run: a result is missing. Nothing is judged by a part of the runs, since whoever looks before
   all are there, and may stop, finds effects that do not exist.
 """
@@ -27,7 +28,7 @@ CSV_COLUMNS = (
     *("first", "first_mean_percent", "first_sd_points", "first_runs"),
     *("second", "second_mean_percent", "second_sd_points", "second_runs"),
     *("difference_points", "low_points", "high_points", "degrees", "p_value", "p_value_holm"),
-    *("detectable_points", "missing", "failed_checks"),
+    *("detectable_points", "missing", "failed_checks", "reason"),
 )
 
 
@@ -60,9 +61,9 @@ def judge_claims(spec: dict, results: Results) -> dict:
         results: of the run.
 
     Returns:
-        {"claims": [{…, "verdict", "reason", "groups": with "mean", "sd" and the "value" of every
-        member, "difference", "low", "high", "p_value", "p_value_holm", "detectable"}]}: shares
-        and their differences as fractions.
+        {"claims": [{…, "verdict", "reason", "doubts": why the numbers can carry no verdict,
+        "groups": with "mean", "sd" and the "value" of every member, "difference", "low", "high",
+        "p_value", "p_value_holm", "detectable"}]}: shares and their differences as fractions.
 
     Raises:
         UserError: if a result's file has no such metric.
@@ -89,7 +90,21 @@ def _judge(claim: dict, results: Results) -> dict:
     if missing:
         reason = f"{len(missing)} of {len(records)} results are missing"
         return found | empty | {"verdict": "not run", "reason": reason}
-    return found | empty | _compare(claim, groups)
+    return found | empty | _doubted(_compare(claim, groups), _doubts(found))
+
+
+def _doubts(found: dict) -> list[str]:
+    """Why the numbers of a claim cannot carry a verdict."""
+    failed = {check["experiment"] for check in found["failed_checks"]}
+    runs = f"{len(failed)} run{'s' * (len(failed) != 1)}"
+    checks = [f"the numbers of {runs} failed a safety check"] if failed else []
+    return checks + ["stand-in images took the place of the real ones"] * found["stand_in"]
+
+
+def _doubted(compared: dict, doubts: list[str]) -> dict:
+    """A comparison with the verdict "undecided" if there are reasons against any other."""
+    reason = {"verdict": "undecided", "reason": "; ".join(doubts)} if doubts else {}
+    return compared | {"doubts": doubts} | reason
 
 
 def _record(results: Results, file: str) -> dict:
@@ -191,7 +206,7 @@ def _csv_line(claim: dict) -> dict:
     line |= {key: claim[key] for key in ("degrees", "p_value", "p_value_holm")}
     line["missing"] = "; ".join(claim["missing"])
     names = (f"{check['experiment']}: {check['name']}" for check in claim["failed_checks"])
-    return line | {"failed_checks": "; ".join(names)}
+    return line | {"failed_checks": "; ".join(names), "reason": claim["reason"]}
 
 
 def _percent(fraction: float | None) -> float | None:

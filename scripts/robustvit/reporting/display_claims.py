@@ -36,7 +36,8 @@ def _sentences(claims: list[dict]) -> Iterator[str]:
         "weights, the order of the images, their augmentation and the attacks’ starts. A claim is "
         "supported if the whole interval of the difference of the group means lies on the claimed "
         "side of 0 (or beyond its margin), contradicted if none of it does, undecided if it holds "
-        "the border, and not run while a result is missing."
+        "the border, if a result failed a safety check or is of stand-in images, and not run while "
+        "a result is missing."
     )
     yield (
         "All runs are evaluated on the same images, so the intervals hold for these images. "
@@ -98,10 +99,12 @@ def _notes(claim: dict) -> Iterator[str]:
     if claim["difference"] is None:
         yield claim["reason"]
         return
+    if claim.get("doubts"):
+        yield f"undecided: {claim['reason']}"
     confidence = f"{100 * (1 - claim['alpha']):g} %"
     yield f"{confidence} interval; {TESTS[claim['test']]}"
     if claim["p_value"] is None:
-        yield claim["reason"]
+        yield from () if claim.get("doubts") else (claim["reason"],)
         return
     yield f"{p_value(claim['p_value'])}, Holm {p_value(claim['p_value_holm'])}"
     yield f"detectable: {100 * claim['detectable']:.2f} points"

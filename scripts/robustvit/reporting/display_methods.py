@@ -8,7 +8,7 @@ from robustvit.core.progress import format_seconds
 from robustvit.data.official import source_facts
 from robustvit.reporting.abstract import label_of
 from robustvit.reporting.formatting import count, setting, threat_text
-from robustvit.reporting.selection import CHOSEN, WORDS
+from robustvit.reporting.selection import CHOSEN, WORDS, trained
 
 ORIGINS = {
     "mirror": "original archive from the configured mirror",
@@ -24,8 +24,7 @@ def display_experiments(spec: dict, summary: dict) -> list[dict]:
         {
             "label": label_of(experiments, name),
             "model": _name(entry.get("model")),
-            "dataset": _dataset(entry, spec.get("datasets") or {}),
-            "threat": threat_text(entry.get("threat")),
+            **_trained_with(trained(name, spec), spec),
             "recipe": _recipe(entry),
             "trained": _short_recipe(entry),
             "init": _init(entry, experiments, summary.get("checkpoints") or {}),
@@ -33,6 +32,14 @@ def display_experiments(spec: dict, summary: dict) -> list[dict]:
         }
         for name, entry in experiments.items()
     ]
+
+
+def _trained_with(entry: dict | None, spec: dict) -> dict:
+    """Images and threat model of the training that made the weights; "–" if others made them."""
+    if entry is None:
+        return {"dataset": "–", "threat": "–"}
+    dataset = _dataset(entry, spec.get("datasets") or {})
+    return {"dataset": dataset, "threat": threat_text(entry.get("threat"))}
 
 
 def _name(value: object) -> str:

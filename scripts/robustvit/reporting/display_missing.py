@@ -30,11 +30,12 @@ def display_missing(missing: list[dict]) -> dict:
     for entry in missing:
         kind = KINDS.get(entry["file"].split("/")[0], "other results")
         groups.setdefault(kind, []).append(entry["file"])
+    number = len({entry["file"] for entry in missing})
     order = [*KINDS.values(), "other results"]
     return {
-        "number": len(missing),
+        "number": number,
         "kinds": sentence_list(_counted(kind, groups[kind]) for kind in order if kind in groups),
-        "few": len(missing) <= FEW,
+        "few": number <= FEW,
         "groups": [_group(kind, groups[kind]) for kind in order if kind in groups],
     }
 

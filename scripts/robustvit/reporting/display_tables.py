@@ -117,7 +117,7 @@ def _cell(cell: dict, mark: str, numbers: dict[str, int]) -> dict:
         notes.append(p_value(cell["p_value"]))
     if cell.get("reading"):
         notes.append(cell["reading"])
-    main = "not run" if status == "not run" else "–"
+    main = status if status in ("not run", "not watched") or _lacks(cell) else "–"
     if measured:
         main = percent(measured["value"], measured["n"]) + f" {mark}" * bool(mark)
     return {
@@ -132,6 +132,11 @@ def _cell(cell: dict, mark: str, numbers: dict[str, int]) -> dict:
         "difference": _difference(cell["difference"]),
         "verdict": cell["verdict"],
     }
+
+
+def _lacks(cell: dict) -> bool:
+    """Whether a result is there without this number, such as a control of perturbations."""
+    return cell["status"] == "not asked" and "p_value" in cell
 
 
 def _published_text(published: dict | None) -> str:

@@ -24,13 +24,9 @@ def display_verdicts(summary: dict) -> dict:
     if not total:
         return {"rule": [], "counts": None}
     parts = [f"{count(found[name])} {verb}" for name, verb in VERBS.items() if found.get(name)]
-    chance = (
-        f" Chance alone would make about {0.05 * compared:.0f} of {count(compared)} verdicts "
-        "“differs”."
-    )
     text = f"{count(total)} numbers of this report have a published one: {sentence_list(parts)}."
     rule = RULE if compared else RULE[-1:]
-    return {"rule": list(rule), "counts": text + chance * (compared >= 20)}
+    return {"rule": list(rule), "counts": text}
 
 
 def verdict_notes(table: dict) -> Iterator[str]:

@@ -65,7 +65,9 @@ def table_tex(table: dict) -> str:
 
 
 def _caption(shown: dict) -> str:
-    marked = " Rows marked * were measured on stand-in images." if shown["stand_in"] else ""
+    marked = (
+        " Rows marked * were trained or measured on stand-in images." if shown["stand_in"] else ""
+    )
     return f"{shown['title']}. {shown['caption']}{marked}"
 
 

@@ -181,3 +181,9 @@ def failed_checks(record: dict) -> list[dict]:
         for check in record.get("checks") or []
         if not check["passed"]
     ]
+
+
+def is_complete(shown: dict, results: Results) -> bool | None:
+    """Whether the images of `shown["dataset"]` are all of the official archive's; None: unknown."""
+    manifest = (results.dataset(shown["dataset"]) if shown.get("dataset") else None) or {}
+    return False if manifest.get("missing") else manifest.get("complete")

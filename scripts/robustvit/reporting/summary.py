@@ -58,7 +58,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "stages": collect_stages(results.root, spec.get("jobs") or {}),
     }
     summary["checks"] = list(_checks(experiments, results))
-    summary["missing"] = list(_missing(spec, summary))
+    summary["missing"] = _each_file_once(_missing(spec, summary))
     summary["verdicts"] = count_verdicts(summary["tables"].values())
     summary["origins"] = collect_origins(spec, results, summary["tables"])
     summary["cost"] = _cost(spec, results)
@@ -222,6 +222,16 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
     for name, source in summary["checkpoints"].items():
         if source is None:
             yield {"what": f"checkpoint {name}", "file": f"checkpoints/{name}/source.json"}
+
+
+def _each_file_once(missing: Iterable[dict]) -> list[dict]:
+    """A file that several tables or claims lack is one missing result; "what" names them all."""
+    found: dict[str, list[str]] = {}
+    for entry in missing:
+        found.setdefault(entry["file"], []).append(entry["what"])
+    return [
+        {"what": ", ".join(dict.fromkeys(parts)), "file": file} for file, parts in found.items()
+    ]
 
 
 def _cost(spec: dict, results: Results) -> dict:

@@ -7,7 +7,8 @@ A kind of table is a module in `robustvit.reporting.tables` with two functions:
   being asked for belongs to an earlier run. Must import nothing heavy, since planning calls it.
 - `build(spec, results, published) -> {"columns": [{"label", "metric"}], "rows": [{"label",
   "experiment", "published_label", "stand_in", "cells"}]}`: one cell of
-  `robustvit.reporting.cells.make_cell` per column. A file that is missing is a cell "not run".
+  `robustvit.reporting.cells.make_cell` per column. A file that is missing is a cell "not run"; one
+  that is there without the number is "not watched" for a training and else "not asked".
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results
 
 PACKAGE = "robustvit.reporting.tables"
+UNASKED = {"overfitting": "not watched"}  # kind of table: what to call a number a file lacks
 CSV_COLUMNS = (
     "table",
     "row",
@@ -70,6 +72,7 @@ def build_table(spec: dict, results: Results, published: Published) -> dict:
     except KeyError as error:
         raise UserError(f"tables.{name}: the key {error} is missing (kind {kind}).") from error
     cells = [cell for row in body["rows"] for cell in row["cells"]]
+    _tell_apart(cells, kind, results)
     head = {
         "name": name,
         "title": spec.get("title") or name,
@@ -79,6 +82,14 @@ def build_table(spec: dict, results: Results, published: Published) -> dict:
     }
     missing = {cell["file"] for cell in cells if cell["status"] == "not run"}
     return head | body | {"missing": sorted(missing)}
+
+
+def _tell_apart(cells: list[dict], kind: str, results: Results) -> None:
+    """A number that a file which is there does not hold is not missing: nobody asked for it."""
+    for cell in cells:
+        if cell["status"] == "not run" and (results.root / cell["file"]).exists():
+            status = UNASKED.get(kind, "not asked")
+            cell |= {"status": status, "verdict": None, "reasons": [], "difference": None}
 
 
 def table_csv(table: dict) -> str:

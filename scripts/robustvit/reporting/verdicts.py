@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from robustvit.reporting.formatting import sentence_list
 from robustvit.reporting.protocols import weaknesses
 from robustvit.reporting.published import Entry
+from robustvit.reporting.published_attacks import other_attack, other_images, other_sign
 
 AGREES, DIFFERS = "agrees", "differs"
 NOT_COMPARABLE, NOT_RUN = "not comparable", "not run"
@@ -22,11 +23,13 @@ RULE = (
     "differs if the value lies outside.",
     "The interval is Wilson’s and follows from the number of images, so that few images make it "
     "wide: beneath a table stands how large a difference could have gone unnoticed. It holds "
-    "neither the spread between trainings with other seeds nor the published number’s own error, "
-    "and one comparison in twenty differs by chance even where nothing differs.",
+    "neither the spread between trainings with other seeds nor the published number’s own error: "
+    "where nothing differs, one comparison in twenty would come out as different by chance if the "
+    "published value were exact, and how many do with its error nobody can say.",
     "Two numbers that answer different questions get no such verdict: they are not comparable. "
-    "That is so for a far smaller problem, stand-in or incomplete images, an attack weaker than "
-    "the published one, another radius, and a number that failed a safety check.",
+    "That is so for a far smaller problem, stand-in or incomplete images, in training too, other "
+    "images, an attack weaker than the published one or another one, another radius, and a number "
+    "that failed a safety check.",
 )
 
 
@@ -75,15 +78,18 @@ def why_not_comparable(
     comparison: str,
     failed: Iterable = (),
     complete: bool | None = None,
+    trained: Iterable[str] = (),
 ) -> Iterator[str]:
     """Reasons for which an evaluation answers another question than the published number.
 
     Args:
         entry: the published number; None gives no reason of its own.
-        record: a gathered evaluation, or a classification of perturbations.
+        record: a gathered evaluation, or what perturbations were made with that were classified:
+            {"stand_in", "attack", "threat", "dataset": name, "sign", "chance"}.
         comparison: the table's "direct" or "direction".
         failed: safety checks that the evaluation did not pass.
         complete: whether the data set is the complete official one; None if nobody knows.
+        trained: what is wrong with the images of the training (`training_data.training_flaws`).
     """
     if comparison == "direction":
         yield SMALLER
@@ -91,21 +97,29 @@ def why_not_comparable(
         yield "stand-in images"
     if complete is False:
         yield "an incomplete data set"
+    yield from trained
     attack = record.get("attack") or {}
     classes = round(1 / record["chance"]) if record.get("chance") else 10
     if weaker := weaknesses(attack.get("name"), attack.get("options"), classes):
         yield f"an attack weakened to {sentence_list(weaker)}"
+    yield from other_attack(entry, attack)
+    if comparison == "direct":  # a far smaller problem has other images
+        yield from other_images(entry, record.get("dataset"))
+    yield from other_sign(entry, record.get("sign"))
     yield from _other_radius(entry, record)
     if list(failed):
         yield "a failed safety check"
 
 
 def _other_radius(entry: Entry | None, record: Mapping) -> Iterator[str]:
-    own = (record.get("threat") or {}).get("epsilon_255")
+    threat = record.get("threat") or {}
+    own, norm = threat.get("epsilon_255"), threat.get("norm", "linf")
     attacked = bool(record.get("attack"))
     published = entry.epsilon_255 if entry is not None else None
     if attacked and own is not None and published is not None and own != published:
         yield f"ε = {own:g}/255 here, {published:g}/255 there"
+    if attacked and published is not None and norm != "linf":  # every published radius is of L∞
+        yield f"a radius in {norm.upper()} here, in L∞ there"
 
 
 def count_verdicts(tables: Iterable[Mapping]) -> dict[str, int]:

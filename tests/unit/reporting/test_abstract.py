@@ -119,6 +119,21 @@ def test_an_abstract_tells_of_the_problems_with_the_most_models():
     assert "further" not in abstract_of(**attacked)
 
 
+def test_counts_the_data_sets_of_trainings_only():
+    built = {name: {"status": "built"} for name in ("set", "other", "shown", "drawn")}
+    training = {name: {"status": "done"} for name in "ab"} | {"c": {"status": "missing"}}
+    spec = SPEC | {
+        "experiments": {
+            "a": {"label": "A", "dataset": "set", "synthetic": {"dataset": "drawn", "ratio": 0.5}},
+            "b": {"label": "B", "dataset": "set"},
+            "c": {"label": "C", "dataset": "other"},
+        }
+    }
+    summary = {"training": training, "datasets": built, "semantics": [], "stages": []}
+    text = " ".join(write_abstract(spec, summary | {"missing": [], "evaluations": {}}))
+    assert "This run trained 2 models on 2 data sets" in text
+
+
 def test_names_catastrophic_overfitting_and_counts_claims():
     training = {
         "a": {"status": "done", "overfitting": {"epoch": 7}},

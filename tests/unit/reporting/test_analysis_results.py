@@ -152,6 +152,28 @@ def test_controls_have_rows_and_differences_have_notes(root, semantics):
     assert not table["missing"]
 
 
+def test_a_control_that_was_not_asked_for_is_not_missing(root, semantics):
+    semantics |= {"controls": ["shuffled_pixels", "random_sign"]}
+    (root / "semantics/own/demo_standard/net.json").unlink()
+    table = build_table(semantics, Results(root), NOTHING)
+    assert table["missing"] == ["semantics/own/demo_standard/net.json"]
+    statuses = [row["cells"][0]["status"] for row in table["rows"]]
+    assert statuses == [*("measured", "measured", "not asked"), *("not run",) * 3]
+    shown = [row["cells"][0]["main"] for row in display_table(table, {})["rows"]]
+    assert shown[2:4] == ["not asked", "not run"]
+
+
+def test_a_training_that_was_not_watched_is_not_missing(root):
+    rows = [{"experiment": n, "label": n} for n in ("watched_sound", "demo_light", "not_there")]
+    spec = {"name": "own", "kind": "overfitting", "rows": rows}
+    table = build_table(spec, Results(root), NOTHING)
+    assert table["missing"] == ["train/not_there/metrics.csv"]
+    statuses = [{cell["status"] for cell in row["cells"]} for row in table["rows"]]
+    assert statuses == [{"measured"}, {"not watched"}, {"not run"}]
+    shown = [row["cells"][0]["main"] for row in display_table(table, {})["rows"]]
+    assert shown[1:] == ["not watched", "not run"]
+
+
 def test_without_a_comparison_the_table_stands_alone(root, semantics):
     (root / "semantics/own/comparison.json").unlink()
     assert build_table(semantics, Results(root), NOTHING)["notes"] == []

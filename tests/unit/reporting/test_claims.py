@@ -156,14 +156,29 @@ def test_csv_has_percent_and_points(tmp_path):
     assert float(line["second_mean_percent"]) == pytest.approx(40.875)
 
 
-def test_failed_checks_are_named_and_change_no_verdict(tmp_path):
+def test_a_failed_check_leaves_a_claim_undecided(tmp_path):
     judged(tmp_path, HIGH, LOW)
     check = {"name": "white box", "detail": "Square found 3 more", "passed": False}
     write(tmp_path, "a1", HIGH[1], checks=[check])
     found = judge_claims({"claims": [claim(HIGH, LOW)]}, Results(tmp_path))["claims"][0]
     words = display_claims([found])
-    assert found["verdict"] == "supported" and words["rows"][0]["metric"].endswith("†")
+    assert found["verdict"] == "undecided" and found["p_value"] < 0.05
+    assert found["reason"] == "the numbers of 1 run failed a safety check"
+    assert f"undecided: {found['reason']}" in words["rows"][0]["notes"]
+    assert words["rows"][0]["metric"].endswith("†")
     assert words["notes"] == ["† a1: failed the safety check “white box” (Square found 3 more)."]
+
+
+@pytest.mark.parametrize("values", [(HIGH, LOW), (LOW, HIGH)])
+def test_stand_in_images_leave_a_claim_undecided(tmp_path, values):
+    assert judged(tmp_path, *values)["verdict"] != "undecided"
+    write(tmp_path, "b0", values[1][0], stand_in=True)
+    found = judge_claims({"claims": [claim(*values)]}, Results(tmp_path))["claims"][0]
+    assert found["verdict"] == "undecided" and found["stand_in"]
+    assert found["reason"] == "stand-in images took the place of the real ones"
+    (line,) = csv.DictReader(io.StringIO(claims_csv({"claims": [found]})))
+    assert (line["verdict"], line["reason"]) == ("undecided", found["reason"])
+    assert "Verdicts: 1 undecided." in display_claims([found])["sentences"]
 
 
 def test_summary_and_report_show_the_verdicts(root, published, template, tmp_path):

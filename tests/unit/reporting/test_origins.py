@@ -75,7 +75,7 @@ def test_missing_files_by_kind_few_named():
     found = display_missing(missing)
     assert [group["title"] for group in found["groups"]] == ["trainings (1)", "evaluations (40)"]
     assert (len(found["groups"][1]["files"]), found["groups"][1]["more"]) == (12, 28)
-    assert len(found["groups"][1]["all"]) == 40 and found["number"] == 42
+    assert len(found["groups"][1]["all"]) == 40 and found["number"] == 41
     assert (found["kinds"], found["few"]) == ("1 training and 40 evaluations", False)
     assert display_missing(missing[:10])["few"]
 

@@ -200,7 +200,8 @@ def test_says_which_share_of_the_images_was_synthetic(root, published):
 
 def test_verdicts_are_printed_where_the_comparison_is_direct(root, published):
     path = root / "eval/demo_light/autoattack.json"
-    write_json(path, json.loads(path.read_text()) | {"stand_in": False})
+    real = {"stand_in": False, "dataset": "imagenet_rb5k"}
+    write_json(path, json.loads(path.read_text()) | real)
     display = display_of(root, published, specs.table_spec() | {"comparison": "direct"})
     cell = display["tables"][0]["rows"][0]["cells"][2]
     assert (cell["difference"], cell["verdict"]) == ("+2.0", "agrees")
@@ -266,3 +267,20 @@ def test_numbers_as_people_write_them():
     assert threat_text(None) == "none"
     assert threat_text({"norm": "l2", "epsilon_255": 127.5}) == "ε = 127.5/255 (L2)"
     assert flatten({"a": {"b": 1e-05}, "c": {}}) == [("a.b", "1e-05"), ("c", "none")]
+
+
+def test_a_model_that_is_only_evaluated_has_the_data_and_threat_of_its_weights(root, published):
+    spec = specs.report_spec()
+    evaluated = {"recipe": None, "threat": None, "init": None, "dataset": "cifar10"}
+    cifar = spec["experiments"]["demo_cifar"]
+    spec["experiments"]["demo_cifar"] = (
+        cifar | evaluated | {"weights": {"experiment": "demo_light"}}
+    )
+    spec["experiments"]["imported"] = cifar | evaluated | {"weights": {"checkpoint": "theirs"}}
+    rows = build_display(spec, build_summary(spec, Results(root), published))["experiments"]
+    followed, imported = rows[-2:]
+    assert (followed["dataset"], followed["threat"]) == (
+        *("ImageNet, 4 classes", "ε\u00a0=\u00a04/255 (L∞)"),
+    )
+    assert (imported["dataset"], imported["threat"]) == ("–", "–")
+    assert rows[2]["threat"] == "none"  # trained here, on clean images

@@ -11,7 +11,10 @@ from robustvit.config import captions, inputs, reports
 from robustvit.config.merge import deep_merge
 from robustvit.config.report_jobs import job_counts
 from robustvit.config.resolve import resolve
+from robustvit.config.specs import gather_spec
 from robustvit.core.errors import UserError
+from robustvit.reporting.published import Published
+from robustvit.reporting.verdicts import why_not_comparable
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -81,6 +84,43 @@ def test_rows_say_which_protocols_are_asked_for(demo):
     files = inputs.table_inputs(demo, "demo_recipes")
     assert "eval/demo_light_list/apgd-ce-5.json" in files
     assert "eval/demo_light_list/autoattack.json" not in files
+
+
+def test_rows_say_what_their_weights_were_trained_on(demo):
+    paper = resolve(read("workflow_config.yaml"))
+    tuned = next(
+        name
+        for name, entry in paper["experiments"].items()
+        if entry["recipe"]
+        and entry["dataset"] == "cifar10"
+        and (entry["init"] or {}).get("experiment")
+    )
+    parent = paper["experiments"][tuned]["init"]["experiment"]
+    assert reports.trained_on(paper, tuned)[-1] == "cifar10"
+    assert paper["experiments"][parent]["dataset"] in reports.trained_on(paper, tuned)
+    evaluated = [n for n, e in demo["experiments"].items() if "checkpoint" in (e["weights"] or {})]
+    assert evaluated and reports.trained_on(demo, evaluated[0]) == []
+    rows = {r["experiment"]: r for r in reports.table_spec(demo, "demo_recipes")["rows"]}
+    own = demo["experiments"]["demo_light"]["dataset"]
+    assert rows["demo_light"]["trained_on"] == [own]
+    assert f"datasets/{own}/manifest.json" in inputs.table_inputs(demo, "demo_recipes")
+    generators = reports.table_spec(demo, "demo_semantics")["generators"]
+    assert all("trained_on" in row for row in generators)
+
+
+def test_the_papers_own_settings_are_comparable_with_every_published_number():
+    """Attack, steps, radius and images of each published number are those of its evaluation."""
+    paper, found = resolve(read("workflow_config.yaml")), []
+    published = Published.load(ROOT / "reports/published.csv")
+    for name, entry in paper["experiments"].items():
+        for protocol in set(entry["published"]) & set(entry["evaluate"]):
+            made = gather_spec(paper, name, protocol, dict.fromkeys(paper["datasets"], False))
+            record = {key: made[key] for key in ("attack", "threat")}
+            record |= {"dataset": made["dataset"]["name"], "chance": 0.001}
+            for key in entry["published"][protocol]:
+                own = published.entry(key)
+                found.append(list(why_not_comparable(own, record, comparison="direct")))
+    assert len(found) > 200 and not any(found)
 
 
 def test_figures_know_whose_weights_were_chosen_on_evaluation_images(demo):

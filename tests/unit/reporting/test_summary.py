@@ -8,6 +8,7 @@ import synthetic_specs as specs
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import write_json
+from robustvit.reporting.display_missing import display_missing
 from robustvit.reporting.figure import make_figure
 from robustvit.reporting.results import Results
 from robustvit.reporting.stages import collect_stages
@@ -47,6 +48,19 @@ def test_names_what_is_missing(summary):
         f"figures/demo_{kind}.pdf"
         for kind in ("perturbations", "gradients", "learning_curves", "ablation_bars")
     ]
+
+
+def test_a_file_that_two_tables_lack_is_one_missing_result(root, published):
+    (root / "eval/demo_light/autoattack.json").unlink()
+    for name in ("demo_recipes", "again"):
+        table = build_table(specs.table_spec() | {"name": name}, Results(root), published)
+        write_json(root / "tables" / f"{name}.json", table)
+    spec = specs.report_spec() | {"tables": ["demo_recipes", "again"], "figures": []}
+    summary = build_summary(spec, Results(root), published)
+    what = "a result in table demo_recipes, a result in table again"
+    assert summary["missing"] == [{"what": what, "file": "eval/demo_light/autoattack.json"}]
+    assert summary["abstract"][-1].startswith("1 result was not there when")
+    assert display_missing(summary["missing"] * 2)["number"] == 1
 
 
 def test_empty_results_folder(tmp_path, published):

@@ -53,7 +53,7 @@ def test_verdict_where_the_comparison_is_direct(root, published, hits, verdict):
     if hits is None:
         path.unlink()
     else:
-        record = json.loads(path.read_text()) | {"stand_in": False}
+        record = json.loads(path.read_text()) | {"stand_in": False, "dataset": "imagenet_rb5k"}
         synthetic.write(path, record | {"robust_top1": synthetic.proportion(hits, 64)})
     spec = specs.table_spec() | {"comparison": "direct"}
     cell = cell_of(build_table(spec, Results(root), published), "demo_light", "AutoAttack")

@@ -1,6 +1,7 @@
 """Tables of accuracies: a row per experiment, a column per protocol.
 
-spec: {"rows": [{"experiment": name or null, "label", "dataset": it is evaluated on, "evaluate":
+spec: {"rows": [{"experiment": name or null, "label", "dataset": it is evaluated on, "trained_on":
+[data sets of all trainings that led to its weights], "evaluate":
 [protocols that are asked for], "published": {protocol: key}, "published_label"}], "columns":
 [{"protocol", "metric", "label"}]}.
 """
@@ -11,7 +12,8 @@ from robustvit.core.errors import UserError, unknown_name
 from robustvit.reporting.cells import find_entry, make_cell
 from robustvit.reporting.cross_checks import cross_checks
 from robustvit.reporting.published import Published
-from robustvit.reporting.results import Results, failed_checks, proportion
+from robustvit.reporting.results import Results, failed_checks, is_complete, proportion
+from robustvit.reporting.training_data import STAND_IN, training_files, training_flaws
 from robustvit.reporting.verdicts import why_not_comparable
 
 
@@ -21,6 +23,7 @@ def files(spec: dict) -> list[str]:
     datasets = {row["dataset"] for row, _ in asked if row.get("dataset")}
     return sorted(
         {Results.evaluation_file(row["experiment"], column["protocol"]) for row, column in asked}
+        | training_files(row for row, _ in asked)
         | {Results.dataset_file(name) for name in datasets}
     )
 
@@ -95,8 +98,11 @@ def _cell(
     own_checks = {"checks": checks.get(column["protocol"], [])}
     failed = failed_checks(record) + failed_checks(own_checks)
     comparison = spec.get("comparison", "direction")
-    complete = _is_complete(row, results) if record else None
-    why = why_not_comparable(entry, record, comparison=comparison, failed=failed, complete=complete)
+    complete = is_complete(row, results) if record else None
+    flaws = training_flaws([row], results) if record else []
+    why = why_not_comparable(
+        entry, record, comparison=comparison, failed=failed, complete=complete, trained=flaws
+    )
     cell = make_cell(
         measured,
         entry,
@@ -107,10 +113,4 @@ def _cell(
         asked=asked,
         failed=failed,
     )
-    return cell | {"stand_in": bool(record.get("stand_in"))}
-
-
-def _is_complete(row: dict, results: Results) -> bool | None:
-    """Whether the images that a row is evaluated on are all of the official archive's."""
-    manifest = (results.dataset(row["dataset"]) if row.get("dataset") else None) or {}
-    return False if manifest.get("missing") else manifest.get("complete")
+    return cell | {"stand_in": bool(record.get("stand_in")) or STAND_IN in flaws}

@@ -1,9 +1,11 @@
 """Tables of perturbations classified by other models: generators × classifiers (thesis, Table 9).
 
-spec: {"semantics": name, "generators": [{"experiment", "label", "published": {classifier: key}}],
-"classifiers": [{"experiment", "label"}], "metrics": ["top1", "top5"], "controls": [names that get
-a row of their own beneath each generator], "compared": whether notes say which generators differ};
-published numbers may also stand at the top as {"published": {"<generator>/<classifier>": key}}.
+spec: {"semantics": name, "generators": [{"experiment", "label", "trained_on", "published":
+{classifier: key}}], "classifiers": [{"experiment", "label", "trained_on"}], "metrics": ["top1",
+"top5"], "controls": [names that get a row of their own beneath each generator], "dataset": the
+attacked one or null, "compared": whether notes say which generators differ}; "trained_on" is that
+of rows of accuracies. Published numbers may also stand at the top as {"published":
+{"<generator>/<classifier>": key}}.
 """
 
 from __future__ import annotations
@@ -13,7 +15,8 @@ from collections.abc import Iterator
 from robustvit.reporting.cells import find_entry, make_cell
 from robustvit.reporting.formatting import p_value, sentence_list
 from robustvit.reporting.published import Published
-from robustvit.reporting.results import Results, proportion
+from robustvit.reporting.results import Results, is_complete, proportion
+from robustvit.reporting.training_data import STAND_IN, training_files, training_flaws
 from robustvit.reporting.verdicts import why_not_comparable
 
 METRIC_LABELS = {"top1": "top-1", "top5": "top-5"}
@@ -32,7 +35,9 @@ def files(spec: dict) -> list[str]:
         for c in spec["classifiers"]
     }
     compared = [Results.comparison_file(spec["semantics"])] if spec.get("compared") else []
-    return sorted(classified) + compared
+    attacked = [Results.dataset_file(spec["dataset"])] if spec.get("dataset") else []
+    trained = training_files((*spec["generators"], *spec["classifiers"]))
+    return sorted(classified) + compared + sorted({*attacked, *trained})
 
 
 def build(spec: dict, results: Results, published: Published) -> dict:
@@ -45,6 +50,7 @@ def build(spec: dict, results: Results, published: Published) -> dict:
             "label": f"{c['label']}, {METRIC_LABELS.get(metric, metric)}",
             "metric": metric,
             "classifier": c["experiment"],
+            "trained_on": c.get("trained_on") or [],
         }
         for c in spec["classifiers"]
         for metric in spec.get("metrics") or ["top1", "top5"]
@@ -55,7 +61,8 @@ def build(spec: dict, results: Results, published: Published) -> dict:
         for control in (None, *(spec.get("controls") or []))
     ]
     notes = list(_notes(spec, results)) if spec.get("compared") else []
-    return {"columns": columns, "rows": rows, "notes": notes}
+    shown = [{k: v for k, v in column.items() if k != "trained_on"} for column in columns]
+    return {"columns": shown, "rows": rows, "notes": notes}
 
 
 def _row(
@@ -88,19 +95,37 @@ def _cell(
     record = results.semantics(spec["semantics"], generator, classifier) or {}
     found = (record.get("controls") or {}).get(control, {}) if control else record
     comparison = spec.get("comparison", "direction")
+    flaws = training_flaws([row, column], results) if record else []
     cell = make_cell(
         proportion(found, metric, file),
         entry,
         file=file,
         comparison=comparison,
-        reasons=why_not_comparable(entry, record, comparison=comparison),
+        reasons=why_not_comparable(
+            entry,
+            _made(record),
+            comparison=comparison,
+            complete=is_complete(spec, results),
+            trained=flaws,
+        ),
         chance=found.get(f"chance_{metric}"),
     )
     return cell | {
         "p_value": None if control else record.get(f"p_value_{metric}"),
         "reading": found.get(f"verdict_{metric}"),
-        "stand_in": bool(record.get("stand_in")),
+        "stand_in": bool(record.get("stand_in")) or STAND_IN in flaws,
     }
+
+
+def _made(record: dict) -> dict:
+    """A classification with what its perturbations were made with, as an evaluation has it."""
+    made = record.get("perturbation") or {}
+    attacked = (made.get("dataset") or {}).get("name") or made.get("attacked_set")
+    return (
+        record
+        | {key: made.get(key) for key in ("attack", "threat", "sign")}
+        | {"dataset": attacked}
+    )
 
 
 def _notes(spec: dict, results: Results) -> Iterator[str]:

@@ -12,7 +12,7 @@ CLASSES = {
     "not run": "bad",
 }
 P_VALUES = "p is the probability that guessing does as well."
-STAND_IN = "Rows marked “stand-in” were measured on stand-in images."
+STAND_IN = "Rows marked “stand-in” were trained or measured on stand-in images."
 
 
 def simple_table(block: dict) -> str:
