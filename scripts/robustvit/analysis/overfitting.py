@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 Z = 4.0  # standard errors of a fall: the best of many noisy epochs is too good by 2 or 3 of them
 LEAST_FALL = 0.05  # of the best accuracy; smaller falls are other effects
+OWN_FALL = 0.25  # of the fall; when the weak attack takes more of it, both fall together
 FOUND, NONE = "catastrophic overfitting", "no catastrophic overfitting"
 
 
@@ -21,8 +22,9 @@ def detect(
     """Say whether and when a training overfitted catastrophically.
 
     It did from the first epoch on at which accuracy under the strong attack is below its best so
-    far by more than chance explains (and by 5 % of it), while accuracy under the weak attack is
-    not below its value at that best epoch by more than chance. The next measurement has to show
+    far by more than chance explains (and by 5 % of it), and the gap between both attacks has grown
+    since that best epoch by more than chance explains (and by three quarters of the fall: where
+    both accuracies fall together, that is ordinary overfitting). The next measurement has to show
     the same, unless there is none.
 
     Args:
@@ -65,11 +67,12 @@ def _sign(points: Sequence[tuple[int, float, float]], examples: int) -> bool:
     """Whether the last of these points looks like it, seen from the best before it."""
     best = max(points, key=lambda point: point[2])
     _, weak, strong = points[-1]
-    fall = best[2] - strong
+    fall, grown = best[2] - strong, (weak - strong) - (best[1] - best[2])
+    alone, own = _noise(best[2], strong, examples), _noise(best[1], weak, examples)
     return (
-        fall > _noise(best[2], strong, examples)
-        and fall > LEAST_FALL * best[2]
-        and weak >= best[1] - _noise(best[1], weak, examples)
+        fall > max(alone, LEAST_FALL * best[2])
+        and grown > math.hypot(alone, own)
+        and grown > (1 - OWN_FALL) * fall
     )
 
 

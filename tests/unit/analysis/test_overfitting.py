@@ -59,6 +59,27 @@ def test_ordinary_overfitting_is_another_thing():
     assert detect(range(1, 6), weak, strong, 5000)["verdict"] == NONE
 
 
+def measured(images, strong_fall, weak_fall, seed):
+    """Forty epochs up, twenty down, as counted on some images."""
+    random, curves = np.random.default_rng(seed), []
+    for start, best, fall in ((0.25, 0.52, weak_fall), (0.2, 0.45, strong_fall)):
+        true = np.r_[np.linspace(start, best, 40), np.linspace(best, best - fall, 20)]
+        curves.append(random.binomial(images, true) / images)
+    return detect(range(1, 61), *curves, images)
+
+
+@pytest.mark.parametrize("images", [1000, 5000])
+@pytest.mark.parametrize("weak_fall", [0.08, 0.07, 0.06])
+def test_accuracies_that_fall_together_are_hardly_ever_taken_for_it(images, weak_fall):
+    found = [measured(images, 0.08, weak_fall, seed)["verdict"] for seed in range(100)]
+    assert found.count(FOUND) < 2
+
+
+@pytest.mark.parametrize("images", [1000, 5000])
+def test_a_quarter_lost_under_the_strong_attack_alone_is_always_seen(images):
+    assert all(measured(images, 0.25, -0.05, seed)["verdict"] == FOUND for seed in range(100))
+
+
 def test_one_odd_measurement_is_no_breakdown():
     weak, strong = [0.3, 0.5, 0.5, 0.5], [0.2, 0.4, 0.1, 0.4]
     assert detect(range(1, 5), weak, strong, 5000)["verdict"] == NONE
