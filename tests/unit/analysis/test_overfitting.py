@@ -71,8 +71,8 @@ def measured(images, strong_fall, weak_fall, seed):
 @pytest.mark.parametrize("images", [1000, 5000])
 @pytest.mark.parametrize("weak_fall", [0.08, 0.07, 0.06])
 def test_accuracies_that_fall_together_are_hardly_ever_taken_for_it(images, weak_fall):
-    found = [measured(images, 0.08, weak_fall, seed)["verdict"] for seed in range(100)]
-    assert found.count(FOUND) < 2
+    found = [measured(images, 0.08, weak_fall, seed)["verdict"] for seed in range(400)]
+    assert found.count(FOUND) < 0.02 * len(found)
 
 
 @pytest.mark.parametrize("images", [1000, 5000])
