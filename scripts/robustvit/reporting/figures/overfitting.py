@@ -9,10 +9,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robustvit.analysis.overfitting import FOUND, detect_in_metrics
+from robustvit.analysis.overfitting import FOUND, UNTOLD, detect_in_training
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
-from robustvit.reporting.results import read_table
+from robustvit.reporting.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,16 +33,16 @@ def read(options: dict, root: Path) -> dict:
     Raises:
         UserError: if a training was not watched.
     """
-    trainings = []
+    trainings, results = [], Results(root)
     for row, file in zip(options["rows"], files(options), strict=True):
-        table = read_table(root / file)
-        found = detect_in_metrics(table)
+        trained = results.training(row["experiment"])
+        found = detect_in_training(trained) if trained else None
         if found is None:
             raise UserError(
                 f"{root / file}: {row['experiment']} was not watched; give its recipe "
                 "watch: {steps: 10, num_examples: 1000}"
             )
-        watched = [r for r in table if isinstance(r.get(CURVES["strong"]), float)]
+        watched = [r for r in trained["metrics"] if isinstance(r.get(CURVES["strong"]), float)]
         curves = {name: [r[column] for r in watched] for name, column in CURVES.items()}
         epochs = [int(r["epoch"]) + 1 for r in watched]
         trainings.append({"epochs": epochs, **curves, "overfitting": found})
@@ -85,6 +85,8 @@ def _draw_training(axes: Axes, row: dict, training: dict) -> None:
     if found["verdict"] == FOUND:
         axes.axvline(found["epoch"], color=style.GREY, linewidth=0.9, linestyle=":")
         title += f"\ncatastrophic overfitting from epoch {found['epoch']}"
+    elif found["verdict"] == UNTOLD:
+        title += "\ncannot tell catastrophic overfitting"
     axes.set_title(title, fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.grid(axis="y", color=style.LIGHT_GREY, linewidth=0.5)
