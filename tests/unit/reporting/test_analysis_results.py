@@ -94,6 +94,15 @@ def test_the_table_of_watched_trainings(full_root):
     assert table["notes"][1] in shown["notes"]
 
 
+def test_the_legend_names_the_attacks_of_all_panels(full_root):
+    rows = [ROWS[0], ROWS[1] | {"attacks": ["PGD-2", "PGD-10"]}]
+    spec = BY_KIND["overfitting"] | {"options": {"rows": rows}}
+    plugin = load(PACKAGE, "overfitting")
+    figure = plugin.draw(spec, plugin.read(spec["options"], full_root))
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["under PGD-1 or PGD-2", "under PGD-10"]
+
+
 def test_the_table_says_where_the_data_cannot(root):
     lines = ["epoch,watch_weak_top1,watch_strong_top1,watch_examples", "0,0.4,0.05,1000"]
     folder = root / "train" / "hopeless"

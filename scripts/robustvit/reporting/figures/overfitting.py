@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from robustvit.analysis.overfitting import FOUND, UNTOLD, detect_in_training
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
+from robustvit.reporting.formatting import sentence_list
 from robustvit.reporting.results import Results
 
 if TYPE_CHECKING:
@@ -66,16 +67,21 @@ def draw(spec: dict, inputs: dict) -> Figure:
         if place + across >= len(rows):
             axes.set_xlabel("epochs of training")
     panels[0][0].set_ylim(bottom=0)  # not before all is drawn: they share it
-    handles, labels = panels[0][0].get_legend_handles_labels()
+    handles, _ = panels[0][0].get_legend_handles_labels()
+    own = zip(*(_attacks(row) for row in rows), strict=True)
+    labels = [f"under {sentence_list(dict.fromkeys(names), 'or')}" for names in own]
     figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=3)
     return figure
+
+
+def _attacks(row: dict) -> list[str]:
+    return row.get("attacks") or ["training attack", "stronger attack"]
 
 
 def _draw_training(axes: Axes, row: dict, training: dict) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    labels = row.get("attacks") or ["training attack", "stronger attack"]
-    for index, (name, label) in enumerate(zip(CURVES, labels, strict=True)):
+    for index, (name, label) in enumerate(zip(CURVES, _attacks(row), strict=True)):
         mark = "o" if len(training["epochs"]) < 12 else ""
         values = [100 * value for value in training[name]]
         look = style.series_style(index) | {"marker": mark, "markersize": 3.5}

@@ -7,7 +7,7 @@ are drawn too}. Reads semantics/<semantics>/<experiment>/examples.npz.
 
 A perturbation is drawn as (δ + ε) / 2ε (`scaling: epsilon`, the thesis' formula): grey is no
 change, white and black are ±ε. `scaling: max` takes the largest |δ| of the picture for ε, and
-`colors: grey` the mean of the channels on an inverted scale, as the released notebooks do.
+`colors: grey` the luma of the channels (`LUMA`) on an inverted scale, as the released notebooks do.
 """
 
 from __future__ import annotations
