@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KEYS = ("start", "results", "targets", "target_names", "probability")
+# What the configuration may say, with the allowed values.
+OPTIONS = {"gradients": None, "targets": None, "wrap": None}
 
 
 def files(options: dict) -> list[str]:

@@ -21,11 +21,29 @@ if TYPE_CHECKING:
 
 CURVES = {"weak": "watch_weak_top1", "strong": "watch_strong_top1"}
 COLUMNS = 2
+# What the configuration may say, with the allowed values.
+OPTIONS = {"experiments": None}
 
 
 def files(options: dict) -> list[str]:
     """Files that the figure reads, relative to the results root."""
     return [f"train/{row['experiment']}/metrics.csv" for row in options["rows"]]
+
+
+def check(config: dict, options: dict) -> None:
+    """Refuse experiments that are not trained and trainings that are not watched.
+
+    Raises:
+        UserError: starting with the option's name.
+    """
+    for name in options.get("experiments", []):
+        recipe = config["experiments"][name]["recipe"]
+        if not recipe or not recipe["watch"]:
+            why = "is not watched" if recipe else "is not trained"
+            raise UserError(
+                f"experiments: {name} {why}. Choose a training whose recipe has, for example, "
+                "watch: {steps: 10, num_examples: 1000}"
+            )
 
 
 def read(options: dict, root: Path) -> dict:

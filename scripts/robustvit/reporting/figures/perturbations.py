@@ -30,6 +30,13 @@ KEYS = (
     *("adversarial_prediction", "class_names"),
 )
 SCALINGS, COLORS = ("epsilon", "max"), ("color", "grey")
+# What the configuration may say, with the allowed values.
+OPTIONS = {
+    **dict.fromkeys(("semantics", "columns", "wrap", "classes")),
+    "scaling": SCALINGS,
+    "colors": COLORS,
+    "attacked": (True, False),
+}
 LUMA = (0.299, 0.587, 0.114)  # as torchvision and Pillow make a picture grey
 SIGNS = {"minus": -1.0, "plus": 1.0}
 
