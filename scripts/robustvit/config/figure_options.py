@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.plugins import load
@@ -34,3 +34,19 @@ def check_figure_options(config: Mapping, name: str, entry: Mapping) -> None:
             check(config, options)
         except UserError as error:
             raise UserError(f"{where}.{error}") from error
+
+
+def check_watched(config: Mapping, where: str, names: Iterable[str]) -> None:
+    """Refuse experiments that are not trained, and trainings that are not watched.
+
+    Raises:
+        UserError: naming the key `where`, with an example.
+    """
+    for name in names:
+        recipe = config["experiments"][name]["recipe"]
+        if not recipe or not recipe["watch"]:
+            why = "is not watched" if recipe else "is not trained"
+            raise UserError(
+                f"{where}: {name} {why}. Choose a training whose recipe has, for example, "
+                "watch: {steps: 10, num_examples: 1000}"
+            )

@@ -30,6 +30,18 @@ def files(options: dict) -> list[str]:
     return [f"{folder}/{model['experiment']}.npz" for model in options["models"]]
 
 
+def check(config: dict, options: dict) -> None:
+    """Refuse targets towards which the analysis grows no images.
+
+    Raises:
+        UserError: starting with the option's name.
+    """
+    grown = config["gradients"][options["gradients"]]["targets"] if "gradients" in options else []
+    for name in (options.get("targets") or []) if grown else []:
+        if place_of(name, grown) is None:
+            raise unknown_name("target class", name, grown, "targets")
+
+
 def read(options: dict, root: Path) -> dict:
     """Read the accumulated images of all models and choose the targets.
 

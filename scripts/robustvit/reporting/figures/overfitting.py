@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from robustvit.analysis.overfitting import FOUND, UNTOLD, detect_in_training
+from robustvit.config.figure_options import check_watched
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
 from robustvit.reporting.formatting import sentence_list
@@ -36,14 +37,7 @@ def check(config: dict, options: dict) -> None:
     Raises:
         UserError: starting with the option's name.
     """
-    for name in options.get("experiments", []):
-        recipe = config["experiments"][name]["recipe"]
-        if not recipe or not recipe["watch"]:
-            why = "is not watched" if recipe else "is not trained"
-            raise UserError(
-                f"experiments: {name} {why}. Choose a training whose recipe has, for example, "
-                "watch: {steps: 10, num_examples: 1000}"
-            )
+    check_watched(config, "experiments", options.get("experiments", []))
 
 
 def read(options: dict, root: Path) -> dict:
