@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +25,7 @@ from robustvit.data.evaluation_images import (
 from robustvit.data.reading import TfdsImages
 from robustvit.evaluation import checks
 from robustvit.evaluation.shards import load_model
-from robustvit.evaluation.statistics import binomial_p_value, proportion
+from robustvit.evaluation.statistics import proportion
 from robustvit.training.devices import Device
 
 ITSELF = "perturbation"  # the pictures as they are stored, among the controls
@@ -158,13 +158,12 @@ class Ranking:
 
     def summary(self, labels: np.ndarray) -> dict:
         """Accuracies, and what they would be if the predictions knew nothing of the labels."""
-        found = summarise(self.ranks, len(self._named[TOP[0]]))
+        expected = {top: independent_share(self._named[top], labels) for top in TOP}
+        found = summarise(self.ranks, expected)
         for top in TOP:
-            expected = independent_share(self._named[top], labels)
-            found[f"independent_top{top}"] = expected
-            found[f"verdict_top{top}"] = verdict(found[f"top{top}"], expected)
-            counted = found[f"top{top}"]
-            found[f"two_sided_top{top}"] = two_sided_p_value(counted["k"], counted["n"], expected)
+            found[f"independent_top{top}"] = expected[top]
+            found[f"verdict_top{top}"] = verdict(found[f"top{top}"], expected[top])
+            found[f"two_sided_top{top}"] = found[f"p_value_top{top}"]
         return found
 
 
@@ -182,15 +181,19 @@ def label_ranks(logits: Tensor, labels: Tensor) -> np.ndarray:
     return class_ranks(logits).gather(1, labels[:, None])[:, 0].cpu().numpy()
 
 
-def summarise(ranks: np.ndarray, num_classes: int) -> dict:
-    """Top-1 and top-5 with 95% intervals, chance, and the p-value of guessing doing as well."""
+def summarise(ranks: np.ndarray, expected: Mapping[int, float]) -> dict:
+    """Top-1 and top-5 with 95% intervals, chance, and the two-sided p-value of answers at chance.
+
+    Args:
+        ranks: of the labels, int [N]; 0 is the best.
+        expected: by top, what answers that know nothing of the labels reach, as a fraction.
+    """
     summary: dict = {}
     for top in TOP:
         correct, total = int((ranks < top).sum()), len(ranks)
-        chance = min(top / num_classes, 1.0)
         summary[f"top{top}"] = proportion(correct, total)
-        summary[f"chance_top{top}"] = chance
-        summary[f"p_value_top{top}"] = binomial_p_value(correct, total, chance)
+        summary[f"chance_top{top}"] = expected[top]
+        summary[f"p_value_top{top}"] = two_sided_p_value(correct, total, expected[top])
     return summary
 
 

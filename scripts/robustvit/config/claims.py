@@ -10,7 +10,8 @@ from robustvit.core.errors import UserError, unknown_name
 
 DEFAULTS = {"source": "", "direction": "greater", "margin_points": 0.0, "test": "welch"}
 ALPHA = 0.05
-SETTINGS = ("model", "dataset", "recipe", "threat", "patch_size", "synthetic")  # alike in a group
+# Alike in a group.
+SETTINGS = ("model", "dataset", "recipe", "threat", "patch_size", "synthetic", "init")
 LEAST = 2  # seeds of a group: one says nothing of its spread
 
 
@@ -159,6 +160,15 @@ def _training(config: Mapping, name: str) -> Mapping:
 
 def _check_group(config: Mapping, where: str, names: list[str]) -> None:
     first = _training(config, names[0])
+    owners: dict[tuple[str, str], str] = {}
+    for name in names:
+        owner = weights_owner(config, name)
+        if (twin := owners.setdefault(owner, name)) != name:
+            raise UserError(
+                f"{where}.experiments: {twin} and {name} evaluate the same weights of "
+                f"{' '.join(owner)}, so they are one run whatever their `seed`. Name experiments "
+                "that are trained with seeds of their own: sweeps: {decay: {seeds: [1, 2, 3]}}"
+            )
     for name in names[1:]:
         other = _training(config, name)
         differing = [key for key in SETTINGS if first.get(key) != other.get(key)]

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from robustvit.config.attack_losses import check_kept
 from robustvit.config.attack_options import check_attack_options
 from robustvit.config.devices import check_devices
+from robustvit.config.figure_options import check_figure_options, check_watched
 from robustvit.config.outside import check_checkpoint, check_model
 from robustvit.config.recipes import check_plugin, check_recipe
 from robustvit.core.errors import UserError, unknown_name
@@ -61,6 +62,7 @@ def check_references(config: Mapping) -> None:
     _check_target_names(config)
     for name, entry in config["figures"].items():
         _check_figure(config, f"figures.{name}.options", entry.get("options", {}))
+        check_figure_options(config, name, entry)
     for section in ("tables", "figures", "claims"):
         _known_all(config, section, config["report"][section], f"report.{section}")
     _known_all(config, "figures", config["report"]["gallery"], "report.gallery")
@@ -205,6 +207,8 @@ def _check_table(config: Mapping, where: str, entry: Mapping) -> None:
         _known_all(config, "protocols", row["published"], f'{where}.rows "{label}".published')
     if entry.get("kind") == "semantics":
         known(config, "semantics", entry.get("semantics", ""), f"{where}.semantics")
+    if entry.get("kind") == "overfitting":
+        check_watched(config, f"{where}.rows", table_experiments(entry))
 
 
 def table_experiments(entry: Mapping) -> list[str]:

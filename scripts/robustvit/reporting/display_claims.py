@@ -32,8 +32,9 @@ def _sentences(claims: list[dict]) -> Iterator[str]:
     if not claims:
         return
     yield (
-        "Each run differs from the others of its group in its seed only, which decides the initial "
-        "weights, the order of the images, their augmentation and the attacks’ starts. A claim is "
+        "Each run differs from the others of its group in its seed only, which decides the weights "
+        "that are not taken over from elsewhere, the order of the images, their augmentation and "
+        "the attacks’ starts. A claim is "
         "supported if the whole interval of the difference of the group means lies on the claimed "
         "side of 0 (or beyond its margin), contradicted if none of it does, undecided if it holds "
         "the border, if a result failed a safety check or is of stand-in images, and not run while "

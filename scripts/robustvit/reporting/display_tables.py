@@ -157,9 +157,10 @@ def _row_chance(row: dict) -> float | None:
 
 
 def _chance_row(table: dict) -> list[str] | None:
-    """Chance per column, where guessing is the same for all rows."""
+    """Chance per column, or its range where rows guess differently (classes of unlike size)."""
     chances = []
     for index in range(len(table["columns"])):
         found = {row["cells"][index]["chance"] for row in table["rows"]} - {None}
-        chances.append(percent(found.pop()) if len(found) == 1 else "–")
+        ends = dict.fromkeys(percent(end) for end in (min(found), max(found))) if found else ["–"]
+        chances.append(" to ".join(ends))
     return chances if set(chances) != {"–"} else None

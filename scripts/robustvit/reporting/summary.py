@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 
-from robustvit.analysis.overfitting import detect_in_metrics
+from robustvit.analysis.overfitting import detect_in_training
 from robustvit.core import provenance
 from robustvit.core.errors import UserError
 from robustvit.planning.facts import load_facts
@@ -152,7 +152,7 @@ def _training(name: str, entry: dict, results: Results) -> dict:
         "epochs": len(found["metrics"]),
         "seconds": made.get("seconds"),
         "kept": _kept_epoch(found["metrics"]),
-        "overfitting": detect_in_metrics(found["metrics"]),
+        "overfitting": detect_in_training(found),
         "provenance": made,
     }
 

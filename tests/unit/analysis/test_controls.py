@@ -12,7 +12,7 @@ from robustvit.analysis.comparison import compare
 from robustvit.analysis.controls import CONTROLS, apply_control
 from robustvit.analysis.perturbations import make_perturbations
 from robustvit.core.errors import UserError
-from robustvit.core.files import write_json
+from robustvit.core.files import read_json, write_json
 from robustvit.data.reading import TfdsImages
 from robustvit.evaluation.rows import write_rows
 
@@ -122,7 +122,21 @@ def test_generators_are_compared_image_by_image(compared):
     assert {c["control"] for c in found["controls"]} == set(CONTROLS)
     assert len(found["controls"]) == 2 * 2 * len(CONTROLS)
     assert all(c["p_holm"] >= c["p_value"] for c in found["controls"])
-    assert found["controls_at_chance"] in (True, False)
+    judged = [c["p_holm"] >= 0.05 for c in found["controls"] if c["control"] != "other_sign"]
+    assert judged and found["controls_at_chance"] == all(judged)
+
+
+@pytest.mark.parametrize(("p_value", "at_chance"), [(1e-9, False), (0.9, True)])
+def test_one_control_off_chance_is_enough(compared, p_value, at_chance):
+    spec, folder = compared
+    for path in (folder / generator / "tiny.json" for generator in spec["generators"]):
+        record = read_json(path)
+        for control in record["controls"].values():
+            control |= {"two_sided_top1": 0.9, "two_sided_top5": 0.9}
+        record["controls"]["shuffled_pixels"]["two_sided_top1"] = p_value
+        record["controls"]["other_sign"]["two_sided_top1"] = 1e-9
+        write_json(path, record)
+    assert compare(spec, folder)["controls_at_chance"] is at_chance
 
 
 def test_other_images_cannot_be_compared(compared):

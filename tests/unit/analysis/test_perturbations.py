@@ -11,7 +11,13 @@ from evaluation_samples import CLASSES, DATASET, classify_spec, perturb_spec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from robustvit.analysis.classification import classify, label_ranks, reading_spec, summarise
+from robustvit.analysis.classification import (
+    Ranking,
+    classify,
+    label_ranks,
+    reading_spec,
+    summarise,
+)
 from robustvit.analysis.perturbations import choose_examples, make_perturbations, picture
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json, write_json
@@ -133,12 +139,23 @@ def test_ranks_count_ties_against_the_label() -> None:
 
 
 def test_chance_and_p_values() -> None:
-    summary = summarise(np.array([0] * 30 + [3] * 40 + [8] * 30), 10)
+    summary = summarise(np.array([0] * 30 + [3] * 40 + [8] * 30), {1: 0.1, 5: 0.5})
     assert summary["top1"]["value"] == pytest.approx(0.3)
     assert summary["top5"]["value"] == pytest.approx(0.7)
     assert (summary["chance_top1"], summary["chance_top5"]) == (0.1, 0.5)
     assert summary["p_value_top1"] < 1e-7
     assert 1e-6 < summary["p_value_top5"] < 1e-4
+
+
+def test_chance_of_a_set_whose_classes_differ_in_size_is_that_of_the_same_answers() -> None:
+    """Always the frequent class of three: right for 8 of 10 images, and no sign of knowledge."""
+    labels = np.array([0] * 8 + [1, 2])
+    ranking = Ranking()
+    ranking.add(torch.tensor([[3.0, 2.0, 1.0]] * 10), torch.from_numpy(labels))
+    summary = ranking.summary(labels)
+    assert summary["top1"]["value"] == summary["chance_top1"] == 0.8
+    assert summary["p_value_top1"] == 1.0
+    assert summary["verdict_top1"] == "at chance"
 
 
 def test_a_set_is_written_without_a_folder_in_a_folder(perturbed) -> None:

@@ -168,6 +168,43 @@ def test_groups_that_cannot_be_compared(mine, first, second, changes, expected):
         assert re.search(pattern, str(caught.value)), caught.value
 
 
+def test_a_group_does_not_mix_initial_weights(mine):
+    for seed, source in ((1, "demo_light"), (2, "demo_canonical")):
+        mine["experiments"][f"tuned{seed}"] = {
+            "label": "Tuned",
+            "model": "xcit_demo_p8",
+            "dataset": "demo_imagenet4",
+            "recipe": "demo_light",
+            "threat": {"norm": "linf", "epsilon_255": 4},
+            "evaluate": ["clean", "pgd10"],
+            "init": {"experiment": source},
+            "seed": seed,
+        }
+    with pytest.raises(UserError, match=r"groups\.1: tuned1 and tuned2 differ in init"):
+        resolve(listed(mine, HIGH, ["tuned1", "tuned2"]))
+    mine["experiments"]["tuned2"]["init"] = {"experiment": "demo_light"}
+    resolve(listed(mine, HIGH, ["tuned1", "tuned2"]))
+    mine["experiments"]["tuned2"]["seed"] = 1
+    with pytest.raises(UserError, match="no independent repetitions"):
+        resolve(listed(mine, HIGH, ["tuned1", "tuned2"]))
+
+
+def test_the_same_weights_under_other_seeds_are_one_run(mine):
+    checkpoint = next(iter(mine["checkpoints"]))
+    for seed in (1, 2):
+        mine["experiments"][f"released{seed}"] = {
+            "label": "Released",
+            "weights": {"checkpoint": checkpoint},
+            "eval_dataset": "demo_imagenet4",
+            "evaluate": ["clean", "pgd10"],
+            "eval_threat": {"norm": "linf", "epsilon_255": 4},
+            "seed": seed,
+        }
+    expected = rf"groups\.1.*released1 and released2 .*weights of checkpoint {checkpoint}"
+    with pytest.raises(UserError, match=expected):
+        resolve(listed(mine, HIGH, ["released1", "released2"]))
+
+
 def test_runs_of_one_seed_are_no_repetitions(mine):
     mine["experiments"]["again"] = {
         "label": "Again",
@@ -177,7 +214,7 @@ def test_runs_of_one_seed_are_no_repetitions(mine):
         "evaluate": ["pgd10"],
     }
     second = ["decay_low_seed1", "decay_low_seed2"]
-    with pytest.raises(UserError, match="no independent repetitions"):
+    with pytest.raises(UserError, match="they are one run"):
         resolve(listed(mine, ["decay_high_seed1", "again"], second))
 
 

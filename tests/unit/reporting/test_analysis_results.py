@@ -94,6 +94,32 @@ def test_the_table_of_watched_trainings(full_root):
     assert table["notes"][1] in shown["notes"]
 
 
+def test_the_legend_names_the_attacks_of_all_panels(full_root):
+    rows = [ROWS[0], ROWS[1] | {"attacks": ["PGD-2", "PGD-10"]}]
+    spec = BY_KIND["overfitting"] | {"options": {"rows": rows}}
+    plugin = load(PACKAGE, "overfitting")
+    figure = plugin.draw(spec, plugin.read(spec["options"], full_root))
+    texts = [text.get_text() for text in figure.legends[0].get_texts()]
+    assert texts == ["under PGD-1 or PGD-2", "under PGD-10"]
+
+
+def test_the_table_says_where_the_data_cannot(root):
+    lines = ["epoch,watch_weak_top1,watch_strong_top1,watch_examples", "0,0.4,0.05,1000"]
+    folder = root / "train" / "hopeless"
+    folder.mkdir(parents=True)
+    (folder / "metrics.csv").write_text("\n".join([*lines, "1,0.6,0.0,1000"]))
+    write_json(folder / "config.yaml", {"dataset": {"num_classes": 10}})
+    rows = [{"experiment": "hopeless", "label": "Hopeless", "attacks": ["PGD-1", "PGD-10"]}]
+    spec = {"name": "watched", "kind": "overfitting", "rows": rows}
+    table = build_table(spec, Results(root), NOTHING)
+    assert table["notes"][0].startswith("“Hopeless”: cannot be told")
+    assert "never above chance" in table["notes"][0] and "as after" in table["notes"][0]
+    options = {"name": "o", "kind": "overfitting", "options": {"rows": rows}}
+    plugin = load(PACKAGE, "overfitting")
+    alt = plugin.describe(options, plugin.read(options["options"], root))["alt"]
+    assert "Hopeless: catastrophic overfitting cannot be told" in alt
+
+
 def test_the_summary_dates_the_breakdown(full_root):
     trained = {name: {"recipe": {}, "evaluate": {}} for name in ("watched_broken", "demo_light")}
     for entry in trained.values():

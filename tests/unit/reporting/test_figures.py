@@ -88,8 +88,7 @@ def test_writes_all_formats_and_a_description(kind, full_root, tmp_path):
     assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
     assert (tmp_path / "figure.png").read_bytes().startswith(b"\x89PNG")
     svg = (tmp_path / "figure.svg").read_text()
-    assert "<svg" in svg
-    assert "<dc:date>" not in svg
+    assert "<svg" in svg and "<dc:date>" not in svg
     described = json.loads((tmp_path / "figure.json").read_text())
     assert described["kind"] == kind
     assert len(described["alt"]) > 30

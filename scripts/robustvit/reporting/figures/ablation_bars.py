@@ -38,6 +38,8 @@ MARKS = {  # meaning beneath the bars, and in words for those who do not see the
 }
 SHOWN = ("measured", "texts")
 SHOWS_MISSING = True  # an input that is not there is part of the figure, not an error
+# What the configuration may say, with the allowed values.
+OPTIONS = {"experiments": None, "protocols": None}
 
 
 def files(options: dict) -> list[str]:

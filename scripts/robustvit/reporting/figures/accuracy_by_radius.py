@@ -31,6 +31,10 @@ def _asked(options: dict) -> list[tuple[dict, dict]]:
     return points
 
 
+# What the configuration may say, with the allowed values.
+OPTIONS = {"experiments": None, "protocols": None}
+
+
 def files(options: dict) -> list[str]:
     """Files that the figure reads, relative to the results root; each may be missing."""
     pairs = _asked(options)

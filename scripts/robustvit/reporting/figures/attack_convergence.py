@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "os^Dvph"
+# What the configuration may say, with the allowed values.
+OPTIONS = {"attack_losses": None}
 
 
 def files(options: dict) -> list[str]:

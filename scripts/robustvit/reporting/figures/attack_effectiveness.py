@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "os^Dvph"
+# What the configuration may say, with the allowed values.
+OPTIONS = {"attack_losses": None}
 
 
 def files(options: dict) -> list[str]:
@@ -33,6 +35,20 @@ def files(options: dict) -> list[str]:
         for model in options["models"]
         for epoch in options["epochs"]
     ]
+
+
+def check(config: dict, options: dict) -> None:
+    """Refuse an analysis without checkpoints along the training.
+
+    Raises:
+        UserError: starting with the option's name.
+    """
+    name = options.get("attack_losses")
+    if name and not config["attack_losses"][name].get("epochs"):
+        raise UserError(
+            f"attack_losses: {name} has no epochs to follow a training along. Example: "
+            f"attack_losses: {{{name}: {{epochs: [10, 50, 100]}}}}"
+        )
 
 
 def read(options: dict, root: Path) -> dict:

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 NAMED = 12  # classes that are named
 ROW = 0.2  # inches that a named class takes
 LETTERS = 18
+# What the configuration may say, with the allowed values.
+OPTIONS = {"datasets": None}
 
 
 def files(options: dict) -> list[str]:

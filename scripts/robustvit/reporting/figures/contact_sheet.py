@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIDE = 160  # pixels that a picture of the sheet has at most: more would only make large files
+# What the configuration may say, with the allowed values.
+OPTIONS = {"datasets": None, "columns": None, "rows": None, "split": None}
 
 
 def files(options: dict) -> list[str]:

@@ -20,12 +20,26 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KEYS = ("start", "results", "targets", "target_names", "probability")
+# What the configuration may say, with the allowed values.
+OPTIONS = {"gradients": None, "targets": None, "wrap": None}
 
 
 def files(options: dict) -> list[str]:
     """Files that the figure reads, relative to the results root."""
     folder = options.get("folder") or "gradients"
     return [f"{folder}/{model['experiment']}.npz" for model in options["models"]]
+
+
+def check(config: dict, options: dict) -> None:
+    """Refuse targets towards which the analysis grows no images.
+
+    Raises:
+        UserError: starting with the option's name.
+    """
+    grown = config["gradients"][options["gradients"]]["targets"] if "gradients" in options else []
+    for name in (options.get("targets") or []) if grown else []:
+        if place_of(name, grown) is None:
+            raise unknown_name("target class", name, grown, "targets")
 
 
 def read(options: dict, root: Path) -> dict:

@@ -24,6 +24,8 @@ COLUMNS = {
     "lr": "lr",
     "epsilon": "epsilon_255",
 }
+# What the configuration may say, with the allowed values.
+OPTIONS = {"experiments": None}
 
 
 def files(options: dict) -> list[str]:

@@ -9,10 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from robustvit.analysis.overfitting import FOUND, detect_in_metrics
+from robustvit.analysis.overfitting import FOUND, UNTOLD, detect_in_training
+from robustvit.config.figure_options import check_watched
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
-from robustvit.reporting.results import read_table
+from robustvit.reporting.formatting import sentence_list
+from robustvit.reporting.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,11 +22,22 @@ if TYPE_CHECKING:
 
 CURVES = {"weak": "watch_weak_top1", "strong": "watch_strong_top1"}
 COLUMNS = 2
+# What the configuration may say, with the allowed values.
+OPTIONS = {"experiments": None}
 
 
 def files(options: dict) -> list[str]:
     """Files that the figure reads, relative to the results root."""
     return [f"train/{row['experiment']}/metrics.csv" for row in options["rows"]]
+
+
+def check(config: dict, options: dict) -> None:
+    """Refuse experiments that are not trained and trainings that are not watched.
+
+    Raises:
+        UserError: starting with the option's name.
+    """
+    check_watched(config, "experiments", options.get("experiments", []))
 
 
 def read(options: dict, root: Path) -> dict:
@@ -33,16 +46,16 @@ def read(options: dict, root: Path) -> dict:
     Raises:
         UserError: if a training was not watched.
     """
-    trainings = []
+    trainings, results = [], Results(root)
     for row, file in zip(options["rows"], files(options), strict=True):
-        table = read_table(root / file)
-        found = detect_in_metrics(table)
+        trained = results.training(row["experiment"])
+        found = detect_in_training(trained) if trained else None
         if found is None:
             raise UserError(
                 f"{root / file}: {row['experiment']} was not watched; give its recipe "
                 "watch: {steps: 10, num_examples: 1000}"
             )
-        watched = [r for r in table if isinstance(r.get(CURVES["strong"]), float)]
+        watched = [r for r in trained["metrics"] if isinstance(r.get(CURVES["strong"]), float)]
         curves = {name: [r[column] for r in watched] for name, column in CURVES.items()}
         epochs = [int(r["epoch"]) + 1 for r in watched]
         trainings.append({"epochs": epochs, **curves, "overfitting": found})
@@ -66,16 +79,21 @@ def draw(spec: dict, inputs: dict) -> Figure:
         if place + across >= len(rows):
             axes.set_xlabel("epochs of training")
     panels[0][0].set_ylim(bottom=0)  # not before all is drawn: they share it
-    handles, labels = panels[0][0].get_legend_handles_labels()
+    handles, _ = panels[0][0].get_legend_handles_labels()
+    own = zip(*(_attacks(row) for row in rows), strict=True)
+    labels = [f"under {sentence_list(dict.fromkeys(names), 'or')}" for names in own]
     figure.legend(handles, labels, loc="outside lower center", ncols=2, handlelength=3)
     return figure
+
+
+def _attacks(row: dict) -> list[str]:
+    return row.get("attacks") or ["training attack", "stronger attack"]
 
 
 def _draw_training(axes: Axes, row: dict, training: dict) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    labels = row.get("attacks") or ["training attack", "stronger attack"]
-    for index, (name, label) in enumerate(zip(CURVES, labels, strict=True)):
+    for index, (name, label) in enumerate(zip(CURVES, _attacks(row), strict=True)):
         mark = "o" if len(training["epochs"]) < 12 else ""
         values = [100 * value for value in training[name]]
         look = style.series_style(index) | {"marker": mark, "markersize": 3.5}
@@ -85,6 +103,8 @@ def _draw_training(axes: Axes, row: dict, training: dict) -> None:
     if found["verdict"] == FOUND:
         axes.axvline(found["epoch"], color=style.GREY, linewidth=0.9, linestyle=":")
         title += f"\ncatastrophic overfitting from epoch {found['epoch']}"
+    elif found["verdict"] == UNTOLD:
+        title += "\ncannot tell catastrophic overfitting"
     axes.set_title(title, fontsize=9)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     axes.grid(axis="y", color=style.LIGHT_GREY, linewidth=0.5)

@@ -7,7 +7,7 @@ are drawn too}. Reads semantics/<semantics>/<experiment>/examples.npz.
 
 A perturbation is drawn as (δ + ε) / 2ε (`scaling: epsilon`, the thesis' formula): grey is no
 change, white and black are ±ε. `scaling: max` takes the largest |δ| of the picture for ε, and
-`colors: grey` the mean of the channels on an inverted scale, as the released notebooks do.
+`colors: grey` the luma of the channels (`LUMA`) on an inverted scale, as the released notebooks do.
 """
 
 from __future__ import annotations
@@ -30,6 +30,13 @@ KEYS = (
     *("adversarial_prediction", "class_names"),
 )
 SCALINGS, COLORS = ("epsilon", "max"), ("color", "grey")
+# What the configuration may say, with the allowed values.
+OPTIONS = {
+    **dict.fromkeys(("semantics", "columns", "wrap", "classes")),
+    "scaling": SCALINGS,
+    "colors": COLORS,
+    "attacked": (True, False),
+}
 LUMA = (0.299, 0.587, 0.114)  # as torchvision and Pillow make a picture grey
 SIGNS = {"minus": -1.0, "plus": 1.0}
 

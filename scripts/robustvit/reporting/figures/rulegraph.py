@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 ROW, HEIGHT, GAP = 0.50, 0.24, 0.14  # inches: between layers, of a box, between boxes
 CHARACTER = 0.068  # inches that one character of 9 pt takes, with some air
+# What the configuration may say, with the allowed values.
+OPTIONS = {"rulegraph": (True, False), "hide": None, "groups": None, "dot": None}
 
 
 def files(options: dict) -> list[str]:

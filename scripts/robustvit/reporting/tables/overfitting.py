@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from robustvit.analysis.overfitting import FOUND, detect_in_metrics
+from robustvit.analysis.overfitting import FOUND, UNTOLD, detect_in_training
 from robustvit.evaluation.statistics import proportion
 from robustvit.reporting.cells import make_cell
+from robustvit.reporting.formatting import count
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results
 
@@ -32,7 +33,7 @@ def build(spec: dict, results: Results, published: Published) -> dict:
     rows, notes = [], []
     for row, file in zip(spec["rows"], files(spec), strict=True):
         trained = results.training(row["experiment"])
-        found = detect_in_metrics(trained["metrics"]) if trained else None
+        found = detect_in_training(trained) if trained else None
         cells = [_cell(found, key, file, spec) for _, key in COLUMNS]
         rows.append(
             {
@@ -61,8 +62,14 @@ def _notes(row: dict, found: dict | None) -> Iterator[str]:
     if found is None:
         return
     weak, strong = row.get("attacks") or ["its own attack", "the stronger one"]
+    if found["verdict"] == UNTOLD:
+        yield f"“{row['label']}”: cannot be told ({weak} against {strong}): {_why(found, strong)}."
+        return
     if found["verdict"] != FOUND:
-        yield f"“{row['label']}”: no catastrophic overfitting ({weak} against {strong})."
+        yield (
+            f"“{row['label']}”: no catastrophic overfitting ({weak} against {strong}); a fall of "
+            f"{_least(found)} under {strong} would have been seen."
+        )
         return
     end = "and stayed so" if found["lasting"] else "and recovered"
     yield (
@@ -70,3 +77,20 @@ def _notes(row: dict, found: dict | None) -> Iterator[str]:
         f"before it: {found['last_sound_epoch']}): {strong} falls while {weak} does not, {end} by "
         f"epoch {found['last_epoch']}."
     )
+
+
+def _least(found: dict) -> str:
+    return f"{100 * found['detectable_fall']:.1f} points"
+
+
+def _why(found: dict, strong: str) -> str:
+    """Why a training without a sign of it need not be sound."""
+    seen = f"on {count(found['num_examples'])} images "
+    if not found["above_chance"]:
+        end = f"{100 * found['weak_last']:.1f} % under its own attack and"
+        end += f" {100 * found['strong_last']:.1f} % under {strong} at the end"
+        broken = f"; {end} are as after catastrophic overfitting" if found["broken"] else ""
+        return f"accuracy under {strong} was {seen}never above chance, so it cannot fall{broken}"
+    if found["detectable_fall"] is None:
+        return f"{seen}no fall under {strong} would have been seen"
+    return f"{seen}only a fall of {_least(found)} or more under {strong} would have been seen"
