@@ -78,14 +78,14 @@ class Executor(RemoteExecutor):
         self._fleet.submit(task, inputs)
 
     def _task(self, job: JobExecutorInterface) -> "Task":
-        from robustvit.cluster.tpu.fleet_site import ACTIVE, VARIABLE
+        from robustvit.cluster.tpu.fleet_site import ACTIVE, FILE
         from robustvit.cluster.tpu.task import Task, short_id
 
         name = f"{job.name} {' '.join(map(str, job.wildcards))}".strip()
         handed = {
             key: value
             for key, value in os.environ.items()
-            if key.startswith(PREFIX) and key not in (ACTIVE, VARIABLE)
+            if key.startswith(PREFIX) and key not in (ACTIVE, FILE.variable)
         }
         return Task(
             id=short_id(name, job.attempt, self._run),

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 
 from robustvit.cluster.site import ACTIVE, load_site, site_path
-from robustvit.core.errors import UserError
+from robustvit.cluster.site_files import load_or_exit
 
 # The jobs of an experiment's evaluations share a group, of which so many shards make a SLURM job.
 SHARDS = "shards-{experiment}"
@@ -15,15 +14,10 @@ SHARDS = "shards-{experiment}"
 def snakemake_options() -> dict:
     """Options by the names of Snakemake's command line, and variables for all its processes.
 
-    A mistake in the site file ends the program with its message: Snakemake would wrap an exception
-    from a profile into three others.
+    A mistake in the site file ends the program with its message.
     """
     path = site_path()
-    try:
-        site = load_site(path)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    site = load_or_exit(load_site, path)
     # Absolute: jobs on other machines and the rules read the same file.
     os.environ[ACTIVE] = str(path.resolve())
     os.environ.update(site["environment"])

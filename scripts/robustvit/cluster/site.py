@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import cache
 from pathlib import Path
 
-import jsonschema
-import yaml
-
+from robustvit.cluster.site_files import ROOT, SiteFile
 from robustvit.config.merge import deep_merge
-from robustvit.config.schema import describe
 from robustvit.core.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[3]
-SCHEMA = ROOT / "schemas" / "site.schema.yaml"
-SHIPPED = ROOT / "profiles" / "slurm" / "site.yaml"
-VARIABLE = "ROBUSTVIT_SITE"  # a user's
+FILE = SiteFile(
+    kind="site file",
+    shipped="profiles/slurm/site.yaml",
+    schema="schemas/site.schema.yaml",
+    variable="ROBUSTVIT_SITE",
+    example="account: my-lab",
+)
+SHIPPED = ROOT / FILE.shipped
 ACTIVE = "ROBUSTVIT_CLUSTER"  # set by a profile for a cluster, for all processes of the run
 
 # Values of keys that a site file leaves out; the shipped file says the same to its reader.
@@ -68,7 +68,7 @@ UNDOING = ("--signal", "--open-mode", "--requeue", "--no-requeue")
 
 def site_path() -> Path:
     """The site file: what ROBUSTVIT_SITE names, else the one in profiles/slurm."""
-    return Path(os.environ.get(VARIABLE) or SHIPPED).expanduser()
+    return FILE.path()
 
 
 @cache
@@ -78,34 +78,11 @@ def load_site(path: Path) -> dict:
     Raises:
         UserError: naming the file, the key, what was expected and an example.
     """
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise UserError(
-            f"{path}: the site file cannot be read ({error.strerror}). {VARIABLE} names it; "
-            "without that variable it is profiles/slurm/site.yaml."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UserError(f"{path}: the site file is not UTF-8. Save it as UTF-8.") from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}. Example: account: my-lab") from error
-    if not isinstance(given, dict):
-        raise UserError(f"{path}: expected keys and values. Example: account: my-lab")
-    _validate(given, path)
-    site = deep_merge(DEFAULTS, given)
+    site = deep_merge(DEFAULTS, FILE.read(path))
     if isinstance(memory := site["max_memory_gb"], (int, float)):
         site["max_memory_gb"] = {"gpu": memory, "cpu": memory}
     _check_together(site, path)
     return site
-
-
-def _validate(given: dict, path: Path) -> None:
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    found = jsonschema.Draft202012Validator(schema).iter_errors(given)
-    errors = sorted(found, key=lambda error: list(map(str, error.path)))
-    if errors:
-        lines = [line for error in errors[:5] for line in describe(error)]
-        raise UserError(f"{path} is not valid:\n  " + "\n  ".join(lines))
 
 
 def _check_together(site: dict, path: Path) -> None:

@@ -17,19 +17,13 @@ IMAGES = ("crop_pct", "interpolation")
 def perturb_spec(config: Mapping, name: str, generator: str, stand_in: Mapping[str, bool]) -> dict:
     """Perturbations of one generator for the semantics analysis `name`."""
     entry = config["semantics"][name]
-    dataset = config["datasets"][entry["dataset"]]
     return {
         "semantics": name,
         "generator": generator,
         "attack": {"name": entry.get("attack", "pgd"), "options": entry.get("options", {})},
         "threat": entry["threat"],
-        "dataset": dataset_spec(
-            config,
-            entry["dataset"],
-            dataset["eval_split"],
-            entry.get("num_examples"),
-            stand_in[entry["dataset"]],
-            **_images(entry, model_images(config, generator)),
+        "dataset": _dataset(
+            config, entry, stand_in, _images(entry, model_images(config, generator))
         ),
         "show": entry.get("show", []),
         "examples": entry.get("examples", 16),
@@ -39,6 +33,13 @@ def perturb_spec(config: Mapping, name: str, generator: str, stand_in: Mapping[s
         "seed": config["seed"],
         "batch_size": analysis_batch_size(config),
     }
+
+
+def _dataset(config: Mapping, entry: Mapping, stand_in: Mapping[str, bool], images: dict) -> dict:
+    """The images of an analysis: of its data set's evaluation split, read as `images` says."""
+    name = entry["dataset"]
+    split = config["datasets"][name]["eval_split"]
+    return dataset_spec(config, name, split, entry.get("num_examples"), stand_in[name], **images)
 
 
 def analysis_batch_size(config: Mapping) -> int:
@@ -112,20 +113,12 @@ def losses_spec(
         stand_in: for each data set, whether it is built from a stand-in archive.
     """
     entry = config["attack_losses"][name]
-    dataset = config["datasets"][entry["dataset"]]
     return {
         "analysis": name,
         "experiment": experiment,
         "epoch": None if epoch == FINAL else int(epoch),
         "model": model_spec(config, experiment),
-        "dataset": dataset_spec(
-            config,
-            entry["dataset"],
-            dataset["eval_split"],
-            entry.get("num_examples"),
-            stand_in[entry["dataset"]],
-            **model_images(config, experiment),
-        ),
+        "dataset": _dataset(config, entry, stand_in, model_images(config, experiment)),
         "threat": entry["threat"],
         "steps": entry["steps"],
         "step_factor": entry.get("step_factor", 1.5),

@@ -196,6 +196,11 @@ def figure_spec(config: Mapping, name: str) -> dict:
     }
 
 
+def _shown_figure(config: Mapping, name: str) -> dict:
+    figure = figure_spec(config, name)
+    return {key: figure[key] for key in ("name", "title", "caption")}
+
+
 def report_spec(config: Mapping) -> dict:
     """Everything that the summary and the report are about."""
     experiments = inputs.report_experiments(config)
@@ -211,14 +216,10 @@ def report_spec(config: Mapping) -> dict:
         "tables": config["report"]["tables"],
         "claims": config["report"]["claims"],
         "figures": [
-            {key: figure_spec(config, name)[key] for key in ("name", "title", "caption")}
-            | {"of_dataset": name not in config["report"]["figures"]}
+            _shown_figure(config, name) | {"of_dataset": name not in config["report"]["figures"]}
             for name in inputs.report_figures(config)
         ],
-        "gallery": [
-            {key: figure_spec(config, name)[key] for key in ("name", "title", "caption")}
-            for name in config["report"].get("gallery", [])
-        ],
+        "gallery": [_shown_figure(config, name) for name in config["report"].get("gallery", [])],
         "experiments": {name: _experiment(config, name) for name in experiments},
         "datasets": {name: _dataset(config, name) for name in datasets},
         "protocols": {name: config["protocols"][name] for name in shown},

@@ -72,7 +72,7 @@ def test_one_number_is_the_memory_of_both_partitions(tmp_path):
 def test_a_file_that_is_not_utf_8_is_told(tmp_path):
     path = tmp_path / "site.yaml"
     path.write_bytes(b"account: caf\xe9")
-    with pytest.raises(UserError, match=r"site\.yaml: the site file is not UTF-8"):
+    with pytest.raises(UserError, match=r"site\.yaml: not UTF-8 text .* the site file"):
         load_site(path)
 
 

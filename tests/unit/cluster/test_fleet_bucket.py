@@ -1,11 +1,11 @@
 """The bucket between a controller and its TPU VMs: rights, whole snapshots, data sets once."""
 
-import json
 import os
 from pathlib import Path
 
 import pytest
 from bucket_server import Store
+from tests.object_stores import lead_to
 
 from robustvit.cluster.tpu.bucket import Bucket, check_bucket
 from robustvit.cluster.tpu.snapshots import Snapshots
@@ -19,16 +19,7 @@ SCHEMES = ("s3", "gs")
 def store(monkeypatch):
     """A store that s3:// and gs:// lead to."""
     server = Store()
-    google = {"gcs_base_url": server.url, "disable_oauth": True}
-    google |= dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
-    for name, value in {
-        "AWS_ENDPOINT_URL": server.url,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "id",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(google),
-    }.items():
-        monkeypatch.setenv(name, value)
+    lead_to(server.url, monkeypatch)
     yield server
     server.shutdown()
 

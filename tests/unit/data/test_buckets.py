@@ -6,6 +6,7 @@ import json
 import sys
 
 import pytest
+from tests.object_stores import lead_to
 
 from robustvit.config import inputs
 from robustvit.config.inputs import fetch_spec, stand_in_datasets
@@ -21,16 +22,7 @@ from robustvit.data.tar_writing import add_bytes, open_tar, write_zip
 @pytest.fixture
 def store(web_server, monkeypatch):
     """A store that s3:// and gs:// lead to, with credentials that it accepts."""
-    google = {"gcs_base_url": web_server.url, "disable_oauth": True}
-    google |= dict.fromkeys(("client_email", "private_key", "private_key_id"), "")
-    for name, value in {
-        "AWS_ENDPOINT_URL": web_server.url,
-        "AWS_ALLOW_HTTP": "true",
-        "AWS_ACCESS_KEY_ID": "id",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "GOOGLE_SERVICE_ACCOUNT_KEY": json.dumps(google),
-    }.items():
-        monkeypatch.setenv(name, value)
+    lead_to(web_server.url, monkeypatch)
     monkeypatch.setattr(transfer, "WAITS", (0.0,))
     buckets._store.cache_clear()
     yield web_server

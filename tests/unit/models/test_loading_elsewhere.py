@@ -43,7 +43,7 @@ torch.set_num_threads(1)
 torch.manual_seed(0)
 for folder, lines in json.load(open("lines.json")).items():
     os.chdir(folder)
-    names = {"images": torch.load("images.pt")}
+    names = {"images": torch.load("images.pt", weights_only=True)}
     with torch.no_grad():
         exec(lines, names)
     assert not names["model"].training
@@ -79,7 +79,7 @@ def test_timm_loads_the_weights(tmp_path):
     assert 'timm.create_model(\n    "xcit_nano_12_p16_224", num_classes=100' in lines["nano"]
     run_elsewhere(tmp_path, lines)
     for name, logits in ours.items():
-        theirs = torch.load(tmp_path / name / "logits.pt")
+        theirs = torch.load(tmp_path / name / "logits.pt", weights_only=True)
         torch.testing.assert_close(theirs, logits, rtol=1e-5, atol=1e-6, msg=name)
 
 
@@ -118,7 +118,7 @@ def test_robustbench_loads_the_weights(tmp_path):
     }
     run_elsewhere(tmp_path, lines, ALIAS)
     for name, logits in ours.items():
-        theirs = torch.load(tmp_path / name / "logits.pt")
+        theirs = torch.load(tmp_path / name / "logits.pt", weights_only=True)
         torch.testing.assert_close(theirs, logits, rtol=1e-5, atol=1e-6, msg=name)
 
 

@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import re
 from functools import cache
 from pathlib import Path
 
-import jsonschema
-import yaml
-
+from robustvit.cluster.site_files import SiteFile
 from robustvit.config.merge import deep_merge
-from robustvit.config.schema import describe
 from robustvit.core.errors import UserError
 
-ROOT = Path(__file__).resolve().parents[4]
-SCHEMA = ROOT / "schemas" / "fleet.schema.yaml"
-SHIPPED = ROOT / "profiles" / "tpu-fleet" / "site.yaml"
-VARIABLE = "ROBUSTVIT_FLEET_SITE"  # a user's
+FILE = SiteFile(
+    kind="fleet file",
+    shipped="profiles/tpu-fleet/site.yaml",
+    schema="schemas/fleet.schema.yaml",
+    variable="ROBUSTVIT_FLEET_SITE",
+    example="zone: us-central2-b",
+)
 ACTIVE = "ROBUSTVIT_FLEET"  # set by the profile, for all processes of the run
 ADDRESS = re.compile(r"(gs|s3)://[^/\s][^\s]*|file:///[^\s].*")
 
@@ -45,7 +44,7 @@ DEFAULTS = {
 
 def site_path() -> Path:
     """The fleet file: what ROBUSTVIT_FLEET_SITE names, else the one in profiles/tpu-fleet."""
-    return Path(os.environ.get(VARIABLE) or SHIPPED).expanduser()
+    return FILE.path()
 
 
 @cache
@@ -55,27 +54,7 @@ def load_fleet(path: Path) -> dict:
     Raises:
         UserError: naming the file, the key, what was expected and an example.
     """
-    try:
-        given = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise UserError(
-            f"{path}: the fleet file cannot be read ({error.strerror}). {VARIABLE} names it; "
-            "without that variable it is profiles/tpu-fleet/site.yaml."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{path}: not UTF-8 text (byte {error.start}). Example of a line: zone: us-central2-b"
-        ) from error
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not valid YAML: {error}. Example: zone: us-central2-b") from error
-    if not isinstance(given, dict):
-        raise UserError(f"{path}: expected keys and values. Example: zone: us-central2-b")
-    schema = yaml.safe_load(SCHEMA.read_text(encoding="utf-8"))
-    errors = list(jsonschema.Draft202012Validator(schema).iter_errors(given))
-    if errors:
-        lines = [line for error in errors[:5] for line in describe(error)]
-        raise UserError(f"{path} is not valid:\n  " + "\n  ".join(lines))
-    site = deep_merge(DEFAULTS, given)
+    site = deep_merge(DEFAULTS, FILE.read(path))
     _check_bucket(site["bucket"], path)
     return site
 

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import os
-import sys
 
+from robustvit.cluster.site_files import load_or_exit
 from robustvit.cluster.tpu.fleet_site import ACTIVE, load_fleet, site_path
-from robustvit.core.errors import UserError
 
 
 def snakemake_options() -> dict:
     """Options by the names of Snakemake's command line.
 
-    A mistake in the fleet file ends the program with its message: Snakemake would wrap an exception
-    from a profile into three others.
+    A mistake in the fleet file ends the program with its message.
     """
     path = site_path()
-    try:
-        site = load_fleet(path)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
+    site = load_or_exit(load_fleet, path)
     os.environ[ACTIVE] = str(path.resolve())
     return {
         "tpu-fleet-site": str(path.resolve()),
