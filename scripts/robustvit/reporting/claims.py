@@ -22,6 +22,7 @@ from robustvit.core.errors import UserError
 from robustvit.reporting import seed_tests
 from robustvit.reporting.results import Results, failed_checks, proportion
 from robustvit.reporting.training_data import STAND_IN, training_files, training_flaws
+from robustvit.reporting.verdicts import OTHER_SETTINGS
 
 TESTS = {"welch": seed_tests.welch, "paired": seed_tests.paired}
 CSV_COLUMNS = (
@@ -93,6 +94,7 @@ def _judge(claim: dict, results: Results) -> dict:
         "failed_checks": [check for record in records for check in _failed(record)],
         "stand_in": any(record.get("stand_in") for record in records),
         "trained_on_stand_in": STAND_IN in training_flaws(_trained(claim), results),
+        "other_settings": results.changes_of(*_files(claim)),
     }
     empty = dict.fromkeys(("difference", "low", "high", "degrees", "p_value", "detectable"))
     if missing:
@@ -110,6 +112,7 @@ def _doubts(found: dict) -> list[str]:
         *checks,
         *["stand-in images took the place of the real ones"] * found["stand_in"],
         *[f"models were {STAND_IN}"] * found["trained_on_stand_in"],
+        *[f"results are of {OTHER_SETTINGS}"] * bool(found["other_settings"]),
     ]
 
 

@@ -22,6 +22,7 @@ AGREES, DIFFERS = "agrees", "differs"
 NOT_COMPARABLE, NOT_RUN = "not comparable", "not run"
 VERDICTS = (AGREES, DIFFERS, NOT_COMPARABLE, NOT_RUN)
 SMALLER = "a far smaller problem"
+OTHER_SETTINGS = "settings or weights that the run does not have now"
 RULE = (
     "A measured number agrees with a published one if the published value, give or take half a "
     "unit of its last printed digit, lies inside the 95 % interval of the measured one; it "
