@@ -31,9 +31,10 @@ def made_with(config: Mapping, report: Mapping) -> dict[str, dict]:
         report: `reports.report_spec` of it.
 
     Returns:
-        {file: {"kind", "where": key of the configuration, "settings": as the result's own record
-        holds them, "rests_on": files of other results, "images": {input of a training: manifest of
-        its images}}}.
+        {file: {"kind", "where": key of the configuration, "protocol": key of the one that an
+        evaluation takes its attack from, "settings": as the result's own record holds them,
+        "rests_on": files of other results, "images": {input of a training: manifest of its
+        images}}}.
     """
     stand_in = inputs.stand_in_datasets(config)
     found: dict[str, dict] = {}
@@ -105,10 +106,10 @@ def _evaluations(config: Mapping, report: Mapping, stand_in: Mapping) -> Iterato
             settings |= {key: read[key] for key in ("split", "num_examples", "stand_in")}
             settings |= {"dataset": read["name"], "images": {key: read[key] for key in IMAGES}}
             below = _weights(config, name), Results.dataset_file(read["name"])
-            where = f"experiments.{name}, {protocol}"
+            entry = _entry("evaluation", f"experiments.{name}, {protocol}", settings, *below)
             yield (
                 Results.evaluation_file(name, protocol),
-                _entry("evaluation", where, settings, *below),
+                entry | {"protocol": f"protocols.{protocol}"},
             )
 
 
@@ -120,7 +121,7 @@ def _semantics(config: Mapping, report: Mapping, stand_in: Mapping) -> Iterator[
             settings = {key: spec[key] for key in (*PERTURBED, "seed")}
             below = _weights(config, generator), Results.dataset_file(spec["dataset"]["name"])
             made = Results.perturbations_file(name, generator)
-            where = f"semantics.{name}, {generator}"
+            where = f"semantics.{name}"
             yield made, _entry("perturbations", where, settings, *below)
             for classifier in (entry["experiment"] for entry in shown["classifiers"]):
                 asked = classify_spec(config, name, generator, classifier)
@@ -128,7 +129,6 @@ def _semantics(config: Mapping, report: Mapping, stand_in: Mapping) -> Iterator[
                 own["images"] = _classified(asked)
                 file = Results.semantics_file(name, generator, classifier)
                 classified.append(file)
-                where = f"semantics.{name}, {generator} by {classifier}"
                 yield (
                     file,
                     _entry("classification", where, own, made, _weights(config, classifier)),
@@ -172,4 +172,4 @@ def _losses(config: Mapping, name: str, experiment: str, epoch: str, stand_in: M
     settings["steps"] = sorted(spec["steps"])
     settings["images"] = {key: read[key] for key in (*IMAGES, "num_examples")}
     below = _weights(config, experiment), Results.dataset_file(read["name"])
-    return _entry("losses", f"attack_losses.{name}, {experiment}", settings, *below)
+    return _entry("losses", f"attack_losses.{name}", settings, *below)

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from robustvit.reporting.formatting import count, sentence_list
 
+OTHER = "§"  # beside a result of other settings than the configuration has now
 NAMED = 6  # files of a change that are named; more are counted
+MOST = 30  # changes that are listed
 
 
 def display_other_settings(changes: list[dict]) -> list[str]:
-    """One text per change of settings: what was changed, and which results are of before.
+    """One text per change of settings: what was changed, and which results are of before it.
 
     Args:
         changes: "other_settings" of the run's summary.
     """
-    return [f"{change['cause']} ({_files(change['files'])})" for change in changes]
+    shown = [f"{change['cause']} ({_files(change['files'])})" for change in changes[:MOST]]
+    left = len(changes) - MOST
+    return shown + [f"{count(left)} more changes, which summary.json names"] * (left > 0)
 
 
 def _files(files: list[str]) -> str:

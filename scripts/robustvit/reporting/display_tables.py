@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from robustvit.reporting.display_other import OTHER
 from robustvit.reporting.display_verdicts import verdict_notes
 from robustvit.reporting.formatting import interval, p_value, percent, sentence_list
 from robustvit.reporting.selection import CHOSEN, images_of_choice, selection_of
 from robustvit.reporting.verdicts import OTHER_SETTINGS
 
 FAILED = "†"  # beside a number whose evaluation failed a safety check
-OTHER = "§"  # beside a number of other settings than the configuration has now
 WIDE = 8  # columns beside the row's label from which a table is set across the page
 
 

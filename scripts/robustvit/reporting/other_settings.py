@@ -87,18 +87,25 @@ def _own(entry: Mapping, record: Mapping, results: Results) -> Iterator[str]:
     else:
         then = {key: record[key] for key in now if key in record}
         now = {key: now[key] for key in then}
-    differing = differences(_spelt_out(then), _spelt_out(now))
-    found = [
-        f"{key} {setting(old) or 'none'} → {setting(new) or 'none'}"
-        for key, old, new in sorted(differing, key=lambda change: change[1] is None)
-    ]
-    if found:
-        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
-        yield f"{entry['where']}: {', '.join(found[:NAMED])}{more}"
+    differing = list(differences(_spelt_out(then), _spelt_out(now)))
+    attack = [c for c in differing if entry.get("protocol") and c[0].startswith("attack")]
+    yield from _told(entry.get("protocol"), attack)
+    yield from _told(entry["where"], [change for change in differing if change not in attack])
     for key, file in entry["images"].items():
         used, there = (record.get("inputs") or {}).get(key), (results.json(file) or {})
         if used and there.get("sha256") not in (None, used):
             yield f"{entry['where']}: {_folder(file)} has other images"
+
+
+def _told(where: str, changes: list[tuple[str, object, object]]) -> Iterator[str]:
+    """What was changed there, if anything; what had no value before comes last."""
+    found = [
+        f"{key} {setting(old) or 'none'} → {setting(new) or 'none'}"
+        for key, old, new in sorted(changes, key=lambda change: change[1] is None)
+    ]
+    if found:
+        more = f" and {len(found) - NAMED} more" if len(found) > NAMED else ""
+        yield f"{where}: {', '.join(found[:NAMED])}{more}"
 
 
 def _below(

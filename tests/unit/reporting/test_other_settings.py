@@ -16,6 +16,7 @@ from robustvit.config.merge import deep_merge
 from robustvit.config.resolve import resolve
 from robustvit.config.specs import gather_spec, to_json, train_spec
 from robustvit.core.files import write_json, write_text, write_yaml
+from robustvit.reporting.display_other import display_other_settings
 from robustvit.reporting.other_settings import differences, find_changes
 from robustvit.reporting.partial import report_now
 from robustvit.reporting.results import Results
@@ -115,8 +116,8 @@ CHANGES = {
     ),
     "attack": (
         OPTIONS,
-        "experiments.demo_light, pgd10: attack.options.steps 10 → 20",
-        {"eval/demo_light"},
+        "protocols.pgd10: attack.options.steps 10 → 20",
+        {"eval/demo_light", "eval/demo_canonical"},
         {"train/demo_light", "eval/demo_light_list"},
     ),
     "radius": (
@@ -209,7 +210,7 @@ def now(root, published):
     spec = {
         "report": specs.report_spec() | {"claims": ["mine"]},
         "tables": [table, specs.semantics_table_spec() | {"compared": True}],
-        "figures": specs.figure_specs(),
+        "figures": [f for f in specs.figure_specs() if f["kind"] == "learning_curves"],
         "claims": {"claims": [judged]},
         "made_with": MADE_WITH,
     }
@@ -242,8 +243,17 @@ def test_report_names_them_marks_them_and_judges_nothing_by_them(now):
     page = (now / "report.html").read_text().replace("<wbr>", "")
     for text in (shown, page):
         assert "Results of other settings" in text and CAUSE in text
+        assert "12 epochs §" in text
         assert "43.8\xa0% §" in text.replace("43.8 % §", "43.8\xa0% §")
         assert "Drawn, in part or all, from results of settings or weights" in text
+
+
+def test_a_long_list_of_changes_ends():
+    changes = [{"cause": f"x{n}: y 1 → 2", "files": [f"{k}" for k in range(n)]} for n in range(50)]
+    shown = display_other_settings(changes)
+    assert len(shown) == 31 and shown[-1] == "20 more changes, which summary.json names"
+    assert shown[2] == "x2: y 1 → 2 (0 and 1)"
+    assert shown[9] == "x9: y 1 → 2 (0, 1, 2, 3, 4, 5 and 3 more)"
 
 
 def test_nothing_is_said_where_all_are_of_the_settings_of_now(report):
