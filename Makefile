@@ -2,7 +2,8 @@
 #
 # Variables: PYTHON=python3.12  the interpreter of the environment, 3.11 to 3.13
 #            LOCK=tpu           install envs/tpu.txt (with torch_xla) in place of envs/main.txt;
-#                               torch-tpu: envs/torch-tpu.txt, Python 3.12 and later
+#                               torch-tpu: envs/torch-tpu.txt, Python 3.12 and later;
+#                               submit: envs/submit.txt, for a machine that only starts jobs
 #            CORES=4            processor cores for the demo (default: what its profile says)
 #            TARGET=table7 PLAN='--device h100 --devices 8'  of `make plan`; --help lists them
 #            BENCH='--cases demo'  options of `make bench-…`; --help lists them
