@@ -2,7 +2,8 @@
 #
 # Variables: PYTHON=python3.12  the interpreter of the environment, 3.11 to 3.13
 #            LOCK=tpu           install envs/tpu.txt (with torch_xla) in place of envs/main.txt;
-#                               torch-tpu: envs/torch-tpu.txt, Python 3.12 and later
+#                               torch-tpu: envs/torch-tpu.txt, Python 3.12 and later;
+#                               submit: envs/submit.txt, for a machine that only starts jobs
 #            CORES=4            processor cores for the demo (default: what its profile says)
 #            TARGET=table7 PLAN='--device h100 --devices 8'  of `make plan`; --help lists them
 #            BENCH='--cases demo'  options of `make bench-…`; --help lists them
@@ -42,7 +43,7 @@ test: env lint  ## lint, then run every test
 	@echo "== pytest: unit, command line, workflow"
 	@$(PYTEST) -n 2 --dist worksteal --timeout 600 -m "not end_to_end" tests
 	@echo "== pytest: end to end"
-	@$(PYTEST) --timeout 1800 -m end_to_end tests
+	@$(PYTEST) -n 2 --dist loadgroup --timeout 1800 -m end_to_end tests
 
 bench-train: env  ## time training steps beside the released code's, about eight minutes
 	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_training.py $(BENCH)
