@@ -43,7 +43,7 @@ test: env lint  ## lint, then run every test
 	@echo "== pytest: unit, command line, workflow"
 	@$(PYTEST) -n 2 --dist worksteal --timeout 600 -m "not end_to_end" tests
 	@echo "== pytest: end to end"
-	@$(PYTEST) -n 2 --dist loadgroup --timeout 1800 -m end_to_end tests
+	@$(PYTEST) -n 2 --dist loadfile --timeout 1800 -m end_to_end tests
 
 bench-train: env  ## time training steps beside the released code's, about eight minutes
 	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_training.py $(BENCH)

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from xdist.scheduler import LoadFileScheduling
 
 ROOT = Path(__file__).resolve().parent.parent
 # Two test processes share two cores: more threads each only get in each other's way.
+# These change the one smoke run that they share: one process runs them, with `--dist loadfile`.
+TOGETHER = ("test_fleet_training.py", "test_miniature.py", "test_smoke.py", "test_tpu_profile.py")
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -28,6 +31,18 @@ def pytest_configure() -> None:
         "explore", max_examples=500, deadline=None, suppress_health_check=slow
     )
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "project"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> LoadFileScheduling | None:
+    """Keep the files `TOGETHER` in one process (xdist's own groups do nothing under pytest 9)."""
+    return _Files(config, log) if config.getoption("dist") == "loadfile" else None
+
+
+class _Files(LoadFileScheduling):
+    def _split_scope(self, nodeid: str) -> str:
+        path = Path(super()._split_scope(nodeid))
+        return "together" if path.name in TOGETHER else str(path)
 
 
 @pytest.fixture(autouse=True)

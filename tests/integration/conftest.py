@@ -72,7 +72,7 @@ def common(tmp_path_factory):
 def smoke(common):
     """The smallest configuration, run to its PDF; by one process, for all.
 
-    Only tests of the group "smoke" may change it: they run in one process.
+    Only tests of the files in `tests.conftest.TOGETHER` may change it: they run in one process.
     """
     run, finished = Run(common / "smoke"), common / "smoke.finished"
     with FileLock(common / "smoke.lock"):

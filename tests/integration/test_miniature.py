@@ -7,7 +7,7 @@ from pypdf import PdfReader
 
 from tests.integration.conftest import planned_jobs
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("smoke")]
+pytestmark = pytest.mark.end_to_end
 
 OVERLAYS = ("configs/miniature.yaml", "tests/integration/miniature_smoke.yaml")
 MINIATURE = ("--profile", "none", "--configfile", *OVERLAYS, "--cores", "2")

@@ -25,7 +25,7 @@ from tests.integration.slurm.faults import FAULTS, Events, inject
 from tests.integration.test_smoke import pdf_text
 from tests.workflow.conftest import ROOT, environment
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.end_to_end
 OVERLAYS = ("configs/demo.yaml", "configs/smoke.yaml", "tests/integration/slurm/smoke.yaml")
 PDF = "results/smoke/report.pdf"
 COLUMNS = "JobID,Comment%50,State%12,NodeList,Elapsed,AllocTRES%44"

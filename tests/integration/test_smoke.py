@@ -19,7 +19,7 @@ from robustvit.reporting.results import Results
 from tests.integration.conftest import SMOKE
 from tests.workflow.conftest import environment
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("smoke")]
+pytestmark = pytest.mark.end_to_end
 
 
 def pdf_text(path):

@@ -14,7 +14,7 @@ import yaml
 from tests.integration.conftest import SMOKE
 from tests.workflow.conftest import environment
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("smoke")]
+pytestmark = pytest.mark.end_to_end
 
 # Without LLVM's optimisation XLA compiles in half the time; four virtual devices stand for cores.
 XLA = {

@@ -10,7 +10,7 @@ import yaml
 from tests.integration.conftest import SMOKE
 from tests.workflow.conftest import environment
 
-pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("smoke")]
+pytestmark = pytest.mark.end_to_end
 
 
 def test_a_training_on_a_tpu_vm_gives_the_same_weights(smoke, cloud, tmp_path):
