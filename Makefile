@@ -2,7 +2,8 @@
 #
 # Variables: PYTHON=python3.12  the interpreter of the environment, 3.11 to 3.13
 #            LOCK=tpu           install envs/tpu.txt (with torch_xla) in place of envs/main.txt;
-#                               torch-tpu: envs/torch-tpu.txt, Python 3.12 and later
+#                               torch-tpu: envs/torch-tpu.txt, Python 3.12 and later;
+#                               submit: envs/submit.txt, for a machine that only starts jobs
 #            CORES=4            processor cores for the demo (default: what its profile says) and
 #                               the miniature (default: 16, or 2 with CPU=1)
 #            CPU=1              with `make miniature`: the variant for processors, in a night
@@ -50,7 +51,7 @@ test: env lint  ## lint, then run every test
 	@echo "== pytest: unit, command line, workflow"
 	@$(PYTEST) -n 2 --dist worksteal --timeout 600 -m "not end_to_end" tests
 	@echo "== pytest: end to end"
-	@$(PYTEST) --timeout 1800 -m end_to_end tests
+	@$(PYTEST) -n 2 --dist loadgroup --timeout 1800 -m end_to_end tests
 
 bench-train: env  ## time training steps beside the released code's, about eight minutes
 	@$(RUN) OMP_NUM_THREADS=1 python scripts/bench_training.py $(BENCH)

@@ -16,7 +16,6 @@ if SITE and SITE["queue"]["small_jobs"] == "here":
         compare_classifications,
         export_robustbench,
         gather_evaluation,
-        judge_claims,
         make_figure,
         make_table,
         take_epoch,

@@ -108,7 +108,10 @@ rule export_robustbench:
         mem_mb=1000,
         runtime=10,
     params:
-        spec=spec_of(lambda name: robustbench_export.robustbench_spec(CONFIG, name), "experiment"),
+        spec=spec_of(
+            lambda name: robustbench_export.robustbench_spec(CONFIG, name, STAND_IN),
+            "experiment",
+        ),
     shell:
         "python {input.script}"
         " --spec {params.spec:q}"

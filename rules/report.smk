@@ -273,7 +273,9 @@ rule render_html:
         code=code("render_html.py"),
         pdf=f"{R}/report.pdf",
         gallery=[f"{R}/figures/{name}.png" for name in CONFIG["report"]["gallery"]],
-        captions=[f"reports/captions/{name}.rst" for name in ("figure", "report", "table")],
+        captions=[
+            f"reports/captions/{name}.rst" for name in ("claims", "figure", "report", "table")
+        ],
     output:
         f"{R}/workflow.html",
     log:

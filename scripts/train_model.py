@@ -44,7 +44,7 @@ def parse_arguments() -> argparse.Namespace:
     flag("--config", **path, help="result: config.yaml, the resolved experiment")
     flag("--card", **path, help="result: model_card.md")
     flag("--steps", **path, help="result: steps.csv, one row every few steps")
-    flag("--epochs", type=Path, help="result: weights along the training, if the recipe keeps any")
+    flag("--epochs", **path, help="result: the weights along the training that the recipe keeps")
     flag("--processes", type=int, default=1, help="processes on this machine, one a GPU")
     flag("--nodes", type=int, default=1, help="machines (of a SLURM job) that train together")
     flag("--rendezvous", help="host:port where the machines meet, outside of SLURM")

@@ -95,11 +95,14 @@ def colours(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("spec", [LIGHT, TRADES, TRAIN_MODE], ids=["light", "trades", "train"])
-def test_two_processes_give_the_result_of_one(spec, command, tmp_path):
-    alone, together = tmp_path / "alone", tmp_path / "together"
+def test_two_processes_give_the_result_of_one(spec, command, tmp_path, monkeypatch):
+    alone, together, scratch = (tmp_path / name for name in ("alone", "together", "scratch"))
+    scratch.mkdir()
+    monkeypatch.setenv("TMPDIR", str(scratch))
     run(command(spec, alone), tmp_path)
     run(command(spec, together, "--processes", "2"), tmp_path)
     assert_same_result(alone, together)
+    assert not list(scratch.iterdir())
 
 
 def test_processes_may_share_the_parts_of_a_batch_and_change_in_number(command, tmp_path):

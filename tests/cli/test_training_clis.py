@@ -48,6 +48,7 @@ def train_command(spec: dict, manifest: Path, folder: Path, *more: str) -> list[
         "--config": folder / "config.yaml",
         "--card": folder / "model_card.md",
         "--steps": folder / "steps.csv",
+        "--epochs": folder / "epochs.safetensors",
         "--work-dir": folder / "work",
         "--dataset": manifest,
         "--eval-dataset": manifest,

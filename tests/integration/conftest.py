@@ -1,9 +1,11 @@
 """One run of the smallest configuration in a copy of the checkout, shared by the tests."""
 
+import os
 import shutil
 import subprocess
 
 import pytest
+from filelock import FileLock
 
 from tests.workflow.conftest import ROOT, run_snakemake
 
@@ -60,9 +62,32 @@ def planned_jobs(text):
 
 
 @pytest.fixture(scope="session")
-def smoke(tmp_path_factory):
-    """The smallest configuration, run to its PDF."""
-    run = Run(copy_checkout(tmp_path_factory.mktemp("smoke")))
-    done = run.snakemake(*SMOKE, "--rerun-incomplete")
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+def common(tmp_path_factory):
+    """A folder that all processes of this test run share."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
+@pytest.fixture(scope="session")
+def smoke(common):
+    """The smallest configuration, run to its PDF; by one process, for all.
+
+    Only tests of the group "smoke" may change it: they run in one process.
+    """
+    run, finished = Run(common / "smoke"), common / "smoke.finished"
+    with FileLock(common / "smoke.lock"):
+        if not finished.exists():
+            copy_checkout(run.folder)
+            done = run.snakemake(*SMOKE, "--rerun-incomplete")
+            assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+            for name in ("train", "eval"):
+                kept = Run(common / "undisturbed").results / name
+                shutil.copytree(run.results / name, kept, symlinks=True)
+            finished.touch()
     return run
+
+
+@pytest.fixture(scope="session")
+def undisturbed(smoke, common):
+    """The weights and evaluations of `smoke`, as they were before any test changed them."""
+    return Run(common / "undisturbed")

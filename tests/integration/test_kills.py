@@ -41,6 +41,7 @@ RESULTS = {
     "--steps": "steps.csv",
     "--config": "config.yaml",
     "--card": "model_card.md",
+    "--epochs": "epochs.safetensors",
 }
 TIMED = ("images_per_second", "seconds", "seconds_left", "memory_mb")
 # Where the kills shall hit: the function of the training that runs, how often it is entered

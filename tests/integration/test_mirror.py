@@ -8,7 +8,7 @@ import yaml
 from tests.integration.conftest import Run, copy_checkout
 from tests.integration.test_smoke import pdf_text
 
-pytestmark = pytest.mark.end_to_end
+pytestmark = [pytest.mark.end_to_end, pytest.mark.xdist_group("mirror")]
 
 SYNSETS = ["n01770393", "n02110341", "n03642806", "n04254680"]
 

@@ -7,7 +7,6 @@ Skipped where SLURM's packages are not installed or the tests do not run as root
 from __future__ import annotations
 
 import hashlib
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +18,7 @@ import yaml
 from safetensors.torch import load_file
 
 from robustvit.config.merge import deep_merge
-from tests.integration.conftest import Run, copy_checkout
+from tests.integration.conftest import SMOKE, Run, copy_checkout
 from tests.integration.slurm import cluster
 from tests.integration.slurm.cluster import jobs, slurm, wait_until
 from tests.integration.slurm.faults import FAULTS, Events, inject
@@ -78,12 +77,13 @@ def states(job):
 
 
 @pytest.fixture(scope="module")
-def faulty(slurm_cluster, smoke, tmp_path_factory):
+def faulty(slurm_cluster, tmp_path_factory):
     """A part of the smoke configuration on SLURM, to its PDF, through every kind of fault."""
     run = Run(copy_checkout(tmp_path_factory.mktemp("on_slurm")))
     run.events = events = Events()
     # The network has no part in this test.
-    shutil.copytree(smoke.folder / "results" / "sources", run.folder / "results" / "sources")
+    done = run.snakemake(*SMOKE, "--", "results/sources/cifar10/source.json")
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
     over = threading.Event()
     threading.Thread(target=cluster.start_at_once, args=[over], daemon=True).start()
     interrupt(run.folder, events)
@@ -118,17 +118,18 @@ def test_report_is_made_through_sbatch(faulty):
 
 
 @pytest.mark.parametrize("experiment", FAULTS)
-def test_weights_are_those_of_an_undisturbed_run(faulty, smoke, experiment):
+def test_weights_are_those_of_an_undisturbed_run(faulty, undisturbed, experiment):
     path = f"train/{experiment}/weights.safetensors"
     ours, theirs = (
-        hashlib.sha256((run.results / path).read_bytes()).hexdigest() for run in (faulty, smoke)
+        hashlib.sha256((run.results / path).read_bytes()).hexdigest()
+        for run in (faulty, undisturbed)
     )
     print(f"{experiment}: SHA-256 {ours}, undisturbed {theirs}")
     assert ours == theirs
 
 
 @pytest.mark.parametrize("experiment", FAULTS)
-def test_evaluations_are_those_of_an_undisturbed_run(faulty, smoke, experiment):
+def test_evaluations_are_those_of_an_undisturbed_run(faulty, undisturbed, experiment):
     import pandas as pd
 
     folder = faulty.results / "eval" / experiment
@@ -136,7 +137,8 @@ def test_evaluations_are_those_of_an_undisturbed_run(faulty, smoke, experiment):
     assert "clean.parquet" in protocols
     for name in protocols:
         rows = [
-            pd.read_parquet(run.results / "eval" / experiment / name) for run in (faulty, smoke)
+            pd.read_parquet(run.results / "eval" / experiment / name)
+            for run in (faulty, undisturbed)
         ]
         clocks = [column for column in rows[0].columns if "seconds" in column]
         pd.testing.assert_frame_equal(*(given.drop(columns=clocks) for given in rows))
@@ -166,7 +168,7 @@ def test_nothing_is_left_in_the_queue(faulty):
     assert [job for job in jobs() if job.state in ("RUNNING", "PENDING")] == []
 
 
-def test_two_machines_train_one_model(faulty, smoke, tmp_path):
+def test_two_machines_train_one_model(faulty, undisturbed, tmp_path):
     """torchrun's agents are started by `srun` on two nodes, each with its GPU."""
     target = "results/smoke/train/demo_canonical/weights.safetensors"
     overlay = tmp_path / "two.yaml"
@@ -176,7 +178,7 @@ def test_two_machines_train_one_model(faulty, smoke, tmp_path):
     assert process.returncode == 0, said[-4000:]
     ran = slurm("sacct", "-n", "-X", "-P", "--format=JobID,AllocNodes,AllocTRES,State")
     assert any("|2|" in line and "gres/gpu=2" in line for line in ran.splitlines()), ran
-    ours, theirs = (load_file(run.folder / target) for run in (faulty, smoke))
+    ours, theirs = (load_file(run.folder / target) for run in (faulty, undisturbed))
     assert ours.keys() == theirs.keys()
     for name in ours:
         assert torch.allclose(ours[name], theirs[name], atol=2e-5), name

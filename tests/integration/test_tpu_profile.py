@@ -70,15 +70,11 @@ def test_trainings_on_xla_give_the_weights_of_the_cpu(trained, smoke, name):
         assert float(row["train_loss"]) == pytest.approx(float(other["train_loss"]), rel=1e-3)
 
 
-def test_trainings_ran_on_all_cores_and_one_after_the_other(trained):
-    times = []
+def test_trainings_ran_on_all_cores(trained):
     for name in TRAINED:
         config = trained / "train" / name / "config.yaml"
         described = yaml.safe_load(config.read_text(encoding="utf-8"))
         assert "4 cores, XLA" in described["provenance"]["device"]
-        steps = trained / "train" / name / "weights.safetensors"
-        times.append(steps.stat().st_mtime)
-    assert times[0] < times[1]
 
 
 def test_profile_plans_trainings_in_turn_and_evaluations_on_the_host(smoke):

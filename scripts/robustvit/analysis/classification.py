@@ -161,9 +161,7 @@ class Ranking:
         expected = {top: independent_share(self._named[top], labels) for top in TOP}
         found = summarise(self.ranks, expected)
         for top in TOP:
-            found[f"independent_top{top}"] = expected[top]
             found[f"verdict_top{top}"] = verdict(found[f"top{top}"], expected[top])
-            found[f"two_sided_top{top}"] = found[f"p_value_top{top}"]
         return found
 
 
@@ -174,11 +172,6 @@ def class_ranks(logits: Tensor) -> Tensor:
     """
     ordered = logits.contiguous().sort(dim=1).values
     return logits.shape[1] - 1 - torch.searchsorted(ordered, logits.contiguous())
-
-
-def label_ranks(logits: Tensor, labels: Tensor) -> np.ndarray:
-    """Ranks of the labels among the classes, int [N]; see `class_ranks`."""
-    return class_ranks(logits).gather(1, labels[:, None])[:, 0].cpu().numpy()
 
 
 def summarise(ranks: np.ndarray, expected: Mapping[int, float]) -> dict:

@@ -99,7 +99,7 @@ def _controls(spec: Mapping, folder: Path, top: int) -> Iterator[dict]:
                     "control": control,
                     "metric": f"top{top}",
                     "measured": found[f"top{top}"],
-                    "expected": found[f"independent_top{top}"],
+                    "expected": found[f"chance_top{top}"],
                     "verdict": found[f"verdict_top{top}"],
-                    "p_value": found[f"two_sided_top{top}"],
+                    "p_value": found[f"p_value_top{top}"],
                 }

@@ -29,6 +29,7 @@ from robustvit.models.entry_points import model_plugins
 from robustvit.training.devices import Device
 
 NAMES = ("analysis", "experiment", "epoch")
+IMAGES = ("image_size", "crop_pct", "interpolation", "num_examples")
 
 
 def measure_losses(
@@ -62,8 +63,9 @@ def measure_losses(
         "dataset": spec["dataset"]["name"],
         "split": spec["dataset"]["split"],
         "stand_in": spec["dataset"]["stand_in"],
+        "images": {key: spec["dataset"].get(key) for key in IMAGES},
         "threat": spec["threat"],
-        "only_correct": spec["only_correct"],
+        **{key: spec[key] for key in ("step_factor", "step_for", "only_correct")},
         "num_examples": len(index),
         "seeds": spec["seeds"],
         "steps": summarise(found),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 
-SECONDS = 60
+from robustvit.cluster.slurm import NoAnswer, ask
+
 VARIABLE = "ROBUSTVIT_REQUEUE"  # set by the workflow on a cluster: elsewhere the job is the user's
 MOST = 200  # a job that is warned as soon as it starts, time after time, ends at last
 
@@ -26,22 +26,18 @@ def requeue_own_job() -> bool:
         return False
     if int(os.environ.get("SLURM_RESTART_COUNT", "0")) >= MOST:
         return False
-    if _ask(["squeue", "--noheader", "--jobs", job, "--format", "%T"]) != "RUNNING":
+    if _ask("squeue", "--noheader", "--jobs", job, "--format", "%T") != "RUNNING":
         return False
-    if _ask(["scontrol", "requeue", job]) is None:
+    if _ask("scontrol", "requeue", job) is None:
         return False
     print(f"SLURM job {job} is queued again and goes on where it stopped", file=sys.stderr)
     return True
 
 
-def _ask(command: list[str]) -> str | None:
+def _ask(*command: str) -> str | None:
     """What a command prints; None, with a warning, if it fails."""
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=SECONDS)
-    except (OSError, subprocess.TimeoutExpired) as error:
+        return ask(*command)
+    except NoAnswer as error:
         print(f"warning: {' '.join(command)}: {error}", file=sys.stderr)
         return None
-    if done.returncode:
-        print(f"warning: {' '.join(command)}: {done.stderr.strip()}", file=sys.stderr)
-        return None
-    return done.stdout.strip()

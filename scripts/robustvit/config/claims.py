@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from robustvit.config.lineage import trained_on
 from robustvit.config.specs import gather_spec, num_examples, weights_owner
 from robustvit.config.sweeps import SEED_AXIS, choose_cells, sweep_axes
 from robustvit.core.errors import UserError, unknown_name
@@ -13,6 +14,9 @@ ALPHA = 0.05
 # Alike in a group.
 SETTINGS = ("model", "dataset", "recipe", "threat", "patch_size", "synthetic", "init")
 LEAST = 2  # seeds of a group: one says nothing of its spread
+APART = (
+    "groups: [{label: a, experiments: [a_seed1, a_seed2]}, {label: b, experiments: [b_seed1, …]}]"
+)
 
 
 def resolve_claims(config: Mapping) -> dict[str, dict]:
@@ -137,15 +141,31 @@ def _check_seeds(config: Mapping, where: str, claim: Mapping) -> None:
     names = claim_experiments(claim)
     for name in names:
         if names.count(name) > 1:
-            raise UserError(f"{where}.groups: {name} is named twice; each run counts once.")
+            raise UserError(
+                f"{where}.groups: {name} is named twice; each run counts once. Example: {APART}"
+            )
     for place, group in enumerate(claim["groups"]):
         _check_group(config, f"{where}.groups.{place}", group["experiments"])
+    _check_apart(config, f"{where}.groups", *(group["experiments"] for group in claim["groups"]))
     first, second = (seeds_of(config, group["experiments"]) for group in claim["groups"])
     if claim["test"] == "paired" and set(first) != set(second):
         raise UserError(
             f"{where}.test: paired needs the same seeds in both groups, found "
             f"{_listed(first)} and {_listed(second)}. Use test: welch, or add the missing runs."
         )
+
+
+def _check_apart(config: Mapping, where: str, first: list[str], second: list[str]) -> None:
+    """The groups share no weights: a run beside itself shows no difference."""
+    owners = {weights_owner(config, name): name for name in first}
+    for name in second:
+        owner = weights_owner(config, name)
+        if owner in owners:
+            raise UserError(
+                f"{where}: {owners[owner]} and {name}, one of each group, evaluate the same "
+                f"weights of {' '.join(owner)}, so the claim would compare a run with itself. Name "
+                f"runs that were trained apart. Example: {APART}"
+            )
 
 
 def seeds_of(config: Mapping, names: Iterable[str]) -> list[int]:
@@ -169,14 +189,17 @@ def _check_group(config: Mapping, where: str, names: list[str]) -> None:
                 f"{' '.join(owner)}, so they are one run whatever their `seed`. Name experiments "
                 "that are trained with seeds of their own: sweeps: {decay: {seeds: [1, 2, 3]}}"
             )
+    own = _settings(config, first)
     for name in names[1:]:
-        other = _training(config, name)
-        differing = [key for key in SETTINGS if first.get(key) != other.get(key)]
+        other = _settings(config, _training(config, name))
+        differing = [key for key in SETTINGS if own[key] != other[key]]
         if differing:
             raise UserError(
                 f"{where}: {names[0]} and {name} differ in {', '.join(differing)}; the runs of a "
-                "group differ in their seed only. To compare settings, give each a group."
+                "group differ in their seed only, and in that of the training they start from. To "
+                "compare settings, give each a group."
             )
+    _check_starts(config, where, names)
     seeds = seeds_of(config, names)
     if len(names) < LEAST:
         raise UserError(
@@ -188,6 +211,49 @@ def _check_group(config: Mapping, where: str, names: list[str]) -> None:
             f"{where}: has seeds {_listed(seeds)}; runs of the same seed are no independent "
             "repetitions. Give each experiment its own `seed`."
         )
+
+
+def _settings(config: Mapping, entry: Mapping) -> dict:
+    """What the runs of a group have in common: everything but seeds, those of `init` included."""
+    return {key: entry.get(key) for key in SETTINGS} | {"init": _origin(config, entry.get("init"))}
+
+
+def _origin(config: Mapping, init: Mapping | None) -> dict | None:
+    """The weights that a training starts from, whatever the seed they were trained with."""
+    if not init:
+        return None
+    kind, owner = _owner(config, init)
+    return {kind: owner} if kind == "checkpoint" else _settings(config, _entry(config, owner))
+
+
+def _owner(config: Mapping, init: Mapping) -> tuple[str, str]:
+    kind, name = next(iter(init.items()))
+    return weights_owner(config, name) if kind == "experiment" else (kind, name)
+
+
+def _entry(config: Mapping, name: str) -> Mapping:
+    return config["experiments"][name]
+
+
+def _check_starts(config: Mapping, where: str, names: list[str]) -> None:
+    """All runs start from the same weights, or each from those of a seed of its own."""
+    starts = [_start_seeds(config, _training(config, name).get("init")) for name in names]
+    owners = {_owner(config, init) for n in names if (init := _training(config, n).get("init"))}
+    if len(owners) > 1 and len(set(starts)) < len(starts):
+        raise UserError(
+            f"{where}: some of its runs start from the same weights, or from weights of the same "
+            "seed, and others do not, so they are no independent repetitions. Let all start from "
+            "one training, or each from one of its own seed. Example: experiments: {tuned_seed1: "
+            "{init: {experiment: pretrained_seed1}, seed: 1}}"
+        )
+
+
+def _start_seeds(config: Mapping, init: Mapping | None) -> tuple[int, ...]:
+    """Seeds of the trainings that a training starts from, the last one first."""
+    if not init or (found := _owner(config, init))[0] == "checkpoint":
+        return ()
+    entry = _entry(config, found[1])
+    return (entry["seed"], *_start_seeds(config, entry.get("init")))
 
 
 def _listed(seeds: Iterable[int]) -> str:
@@ -212,7 +278,7 @@ def report_claim_analyses(config: Mapping) -> list[str]:
 
 
 def claims_spec(config: Mapping) -> dict:
-    """What the judging of the report's claims needs: experiments with their seeds, the test."""
+    """What the judging of the report's claims needs: runs, their seeds and images, the test."""
     names = config["report"]["claims"]
     return {"claims": [_claim_spec(config, name, config["claims"][name]) for name in names]}
 
@@ -226,26 +292,29 @@ def _claim_spec(config: Mapping, name: str, entry: Mapping) -> dict:
         "groups": [
             {
                 "label": group["label"],
-                "members": [
-                    {"experiment": run, "seed": seed}
-                    for run, seed in zip(
-                        group["experiments"],
-                        seeds_of(config, group["experiments"]),
-                        strict=True,
-                    )
-                ],
+                "members": _members(config, group["experiments"]),
             }
             for group in entry["groups"]
         ],
     }
 
 
+def _members(config: Mapping, names: list[str]) -> list[dict]:
+    """The runs of a group with their seeds and the data sets that their weights have seen."""
+    return [
+        {"experiment": name, "seed": seed, "trained_on": trained_on(config, name)}
+        for name, seed in zip(names, seeds_of(config, names), strict=True)
+    ]
+
+
 def _metric_spec(config: Mapping, metric: Mapping) -> dict:
     if "semantics" in metric:
         analysis = config["semantics"][metric["semantics"]]
+        seen = [trained_on(config, name) for name in analysis["classifiers"]]
         return {
             "semantics": metric["semantics"],
             "classifiers": analysis["classifiers"],
+            "trained_on": list(dict.fromkeys(name for names in seen for name in names)),
             "metric": f"top{metric['top']}",
             "label": f"{analysis['label']}: recognised, top-{metric['top']}",
         }

@@ -10,6 +10,7 @@ from pathlib import Path
 from robustvit.config import specs
 from robustvit.config.claims import report_claim_analyses, report_claim_experiments
 from robustvit.config.dataset_figures import dataset_figures
+from robustvit.config.lineage import with_parents
 from robustvit.config.references import table_experiments
 from robustvit.core.files import read_json
 from robustvit.core.plugins import load
@@ -149,22 +150,6 @@ def report_experiments(config: Mapping) -> list[str]:
 def _semantics_experiments(config: Mapping, name: str | None) -> list[str]:
     entry = config["semantics"].get(name, {})
     return [*entry.get("generators", []), *entry.get("classifiers", [])]
-
-
-def with_parents(config: Mapping, names: list[str]) -> list[str]:
-    """The experiments and those whose weights they start from, each once, parents first."""
-    found: dict[str, None] = {}
-    for name in names:
-        chain = [name]
-        while (source := _source_experiment(config, chain[-1])) is not None:
-            chain.append(source)
-        found.update(dict.fromkeys(reversed(chain)))
-    return list(found)
-
-
-def _source_experiment(config: Mapping, name: str) -> str | None:
-    entry = config["experiments"][name]
-    return (entry["init"] or entry["weights"] or {}).get("experiment")
 
 
 def report_datasets(config: Mapping) -> list[str]:

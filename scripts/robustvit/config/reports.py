@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from robustvit.config import inputs
 from robustvit.config.captions import figure_values, fill, table_values
 from robustvit.config.claims import claims_spec, report_claim_analyses
+from robustvit.config.lineage import trained_on
+from robustvit.config.made_with import made_with
 from robustvit.config.report_jobs import report_jobs
 from robustvit.config.specs import gather_spec, model_spec, num_examples, weights_owner
 
@@ -69,17 +71,6 @@ def _row(config: Mapping, table: str, row: str | Mapping, columns: list[str]) ->
         "published_label": entry.get("published_label", ""),
         "evaluate": [] if quoted else asked(config, row, columns),
     }
-
-
-def trained_on(config: Mapping, name: str) -> list[str]:
-    """Data sets of the experiment's training and of those whose weights it started from."""
-    found: dict[str, None] = {}
-    for member in inputs.with_parents(config, [name]):
-        entry = config["experiments"][member]
-        if entry["recipe"]:
-            used = (entry["dataset"], (entry["synthetic"] or {}).get("dataset"))
-            found.update(dict.fromkeys(filter(None, used)))
-    return list(found)
 
 
 def quoted_key(keys: str | list[str], table: str, prefer: str | None = None) -> str:
@@ -232,14 +223,16 @@ def report_spec(config: Mapping) -> dict:
 
 
 def now_spec(config: Mapping) -> dict:
-    """The report's settings with those of its tables and figures, to make it of what is there."""
+    """The report's settings with those of its tables, figures and results, to make it at once."""
     report = config["report"]
     figures = [*inputs.report_figures(config), *report.get("gallery", [])]
+    shown = report_spec(config)
     return {
-        "report": report_spec(config),
+        "report": shown,
         "tables": [table_spec(config, name) for name in report["tables"]],
         "figures": [figure_spec(config, name) for name in figures],
         "claims": claims_spec(config) if report["claims"] else None,
+        "made_with": made_with(config, shown),
     }
 
 

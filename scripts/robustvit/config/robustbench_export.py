@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from robustvit.config.lineage import trained_on
 from robustvit.config.specs import model_spec, weights_owner
 from robustvit.models.zoo import leaderboard_name
 
@@ -22,13 +23,18 @@ def exported_experiments(config: Mapping, names: list[str]) -> list[str]:
     return [name for name in names if exported_protocol(config, name)]
 
 
-def robustbench_spec(config: Mapping, name: str) -> dict:
+def robustbench_spec(config: Mapping, name: str, stand_in: Mapping[str, bool]) -> dict:
     """What is known of an experiment's model beside its numbers.
+
+    Args:
+        config: resolved configuration.
+        name: of the experiment.
+        stand_in: for each data set, whether it is built from a stand-in archive.
 
     Returns:
         {"about", "dataset", "architecture", "additional_data", "forward_passes", "leaderboard",
-        "reported"}: `leaderboard` says whether the images are those of RobustBench, `reported` is
-        the key of a published number.
+        "trained_on_stand_in", "reported"}: `leaderboard` says whether the images are those of
+        RobustBench, `reported` is the key of a published number.
     """
     entry = config["experiments"][name]
     dataset = config["datasets"][entry["eval_dataset"]]
@@ -42,6 +48,7 @@ def robustbench_spec(config: Mapping, name: str) -> dict:
         "additional_data": _additional_data(config, name),
         "forward_passes": None if model["family"] in OUTSIDE else 1,
         "leaderboard": _is_leaderboards(dataset),
+        "trained_on_stand_in": any(stand_in[used] for used in trained_on(config, name)),
         "reported": published[0],
     }
 

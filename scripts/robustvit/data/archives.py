@@ -29,7 +29,7 @@ OFFICIAL_NAMES: dict[str, dict[str, tuple[str, ...]]] = {
         "train": ("ILSVRC2012_img_train.tar",),
         "val": ("ILSVRC2012_img_val.tar",),
     },
-    # RobustBench's 5,000 images need no more: 7 GB in place of 145.
+    # RobustBench's 5,000 images need no more: 7 GB in place of 155.
     "imagenet_val": {"val": ("ILSVRC2012_img_val.tar",)},
     "caltech101": {"archive": ("caltech-101.zip",)},
     "oxford_flowers102": {

@@ -21,6 +21,7 @@ from robustvit.evaluation.statistics import proportion
 # AutoAttack's own threshold: more than this share of examples broken by the black-box attack
 # alone means that the gradients mislead the others.
 SQUARE_ALARM = 0.002
+IMAGES = ("image_size", "crop_pct", "interpolation")  # how they were brought to the model's size
 
 
 def gather(spec: dict, shards: Sequence[str | Path]) -> tuple[pa.Table, dict]:
@@ -102,6 +103,7 @@ def summarise(spec: dict, rows: pa.Table, found: Sequence[dict]) -> dict:
         "dataset": spec["dataset"]["name"],
         "split": spec["dataset"]["split"],
         "stand_in": bool(spec["dataset"].get("stand_in")),
+        "images": {key: spec["dataset"].get(key) for key in IMAGES},
         "threat": spec["threat"],
         "epsilon_255": threat.get("epsilon_255"),
         "norm": threat.get("norm"),

@@ -96,10 +96,6 @@ def _other_normalizations(images: Tensor, own: dict | None) -> Iterator[tuple[st
             yield name, (images - other[0]) / other[1] * std + mean
 
 
-def _alike(first: Tensor, second: Tensor) -> bool:
-    return torch.allclose(first, second, atol=1e-2)
-
-
 def _columns(normalization: dict, like: Tensor) -> tuple[Tensor, Tensor]:
     mean, std = (like.new_tensor(normalization[key]) for key in ("mean", "std"))
     return mean.reshape(-1, 1, 1), std.reshape(-1, 1, 1)

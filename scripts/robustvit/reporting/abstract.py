@@ -8,6 +8,7 @@ from robustvit.core.progress import format_seconds
 from robustvit.reporting.formatting import percent, sentence_list, threat_text, with_interval
 from robustvit.reporting.protocols import weaknesses
 from robustvit.reporting.selection import images_of_choice, selection_of
+from robustvit.reporting.verdicts import OTHER_SETTINGS
 
 STRONGEST = ("autoattack", "apgd_ce", "pgd_targeted", "pgd", "fgsm")  # attacks, the strongest first
 
@@ -30,10 +31,22 @@ def write_abstract(spec: dict, summary: dict) -> list[str]:
         *_claims(summary),
         *_verdicts(summary),
         *_cost(summary),
+        *_other_settings(summary),
     ]
     if summary["missing"]:
         sentences.append(_missing(len({entry["file"] for entry in summary["missing"]})))
     return sentences
+
+
+def _other_settings(summary: dict) -> Iterator[str]:
+    """Say that results are of other settings; the sentences above leave these out."""
+    files = {file for change in summary.get("other_settings") or [] for file in change["files"]}
+    if files:
+        verb, they = ("is", "it has") if len(files) == 1 else ("are", "they have")
+        yield (
+            f"{_count(len(files), 'result')} {verb} of {OTHER_SETTINGS}; {they} no verdict here "
+            "and no part in this abstract."
+        )
 
 
 def _missing(number: int) -> str:
@@ -54,7 +67,8 @@ def quoted(section: dict | None, name: str) -> str:
 
 
 def _scope(spec: dict, summary: dict) -> Iterator[str]:
-    trained = [name for name, t in summary["training"].items() if t["status"] == "done"]
+    done = {n: t for n, t in summary["training"].items() if t["status"] == "done"}
+    trained = [name for name, training in done.items() if not training.get("other_settings")]
     experiments = spec.get("experiments") or {}
     attacked = [n for n in trained if (experiments.get(n) or {}).get("threat")]
     if trained:
@@ -177,7 +191,7 @@ def _by_problem(summary: dict, protocol: str) -> dict[tuple, list[str]]:
     groups: dict[tuple, list[str]] = {}
     for name, found in summary["evaluations"].items():
         record = found.get(protocol)
-        if record and record["robust_top1"]:
+        if record and record["robust_top1"] and not record.get("other_settings"):
             images = (record["dataset"], record["split"], record["robust_top1"]["n"])
             groups.setdefault((*images, threat_text(record["threat"])), []).append(name)
     return groups
@@ -185,7 +199,11 @@ def _by_problem(summary: dict, protocol: str) -> dict[tuple, list[str]]:
 
 def _selection(spec: dict, summary: dict) -> Iterator[str]:
     """Say of how many models the evaluation images chose the weights."""
-    shown = [name for name, found in summary["evaluations"].items() if any(found.values())]
+    shown = [
+        name
+        for name, found in summary["evaluations"].items()
+        if any(not record.get("other_settings") for record in found.values())
+    ]
     chosen = [name for name in shown if selection_of(name, spec) == "test"]
     if chosen:
         yield (
@@ -200,7 +218,7 @@ def _semantics(spec: dict, summary: dict) -> Iterator[str]:
     experiments = spec.get("experiments") or {}
     groups: dict[tuple, list[dict]] = {}
     for record in summary["semantics"]:
-        if record.get("top1"):
+        if record.get("top1") and not record.get("other_settings"):
             group = (record["semantics"], record["classifier"], record.get("chance_top1"))
             groups.setdefault(group, []).append(record)
     for (_, classifier, chance), records in groups.items():
@@ -218,7 +236,8 @@ def _semantics(spec: dict, summary: dict) -> Iterator[str]:
 def _overfitting(spec: dict, summary: dict) -> Iterator[str]:
     """Name each training that overfitted catastrophically, with the epoch of its first sign."""
     experiments = spec.get("experiments") or {}
-    watched = {n: t.get("overfitting") for n, t in summary["training"].items()}
+    current = {n: t for n, t in summary["training"].items() if not t.get("other_settings")}
+    watched = {name: training.get("overfitting") for name, training in current.items()}
     found = {name: o["epoch"] for name, o in watched.items() if o and o["epoch"] is not None}
     if found:
         named = [f"{quoted(experiments, name)} (epoch {epoch})" for name, epoch in found.items()]

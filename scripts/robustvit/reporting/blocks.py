@@ -96,6 +96,6 @@ def table(
 
 
 def section(name: str, title: str, blocks: Iterable[dict], level: int = 1, **more: object) -> dict:
-    """A section of the report with its heading; `appendix` and `landscape` may be set."""
+    """A section of the report with its heading; `appendix` and `web_only` may be set."""
     found = {"name": name, "title": title, "level": level, "blocks": list(blocks)}
     return found | {"appendix": False} | more

@@ -6,7 +6,7 @@ interval of the difference of the means decides, at the claim's own confidence 1
 - supported: the whole interval lies beyond the margin, on the claimed side;
 - contradicted: none of it does;
 - undecided: it holds the margin, or the numbers cannot carry a verdict: one of them failed a safety
-  check, or is of stand-in images;
+  check, is of stand-in images or of a model that was trained on such;
 - not run: a result is missing. Nothing is judged by a part of the runs, since whoever looks before
   all are there, and may stop, finds effects that do not exist.
 """
@@ -21,6 +21,8 @@ from statistics import fmean, stdev
 from robustvit.core.errors import UserError
 from robustvit.reporting import seed_tests
 from robustvit.reporting.results import Results, failed_checks, proportion
+from robustvit.reporting.training_data import STAND_IN, training_files, training_flaws
+from robustvit.reporting.verdicts import OTHER_SETTINGS
 
 TESTS = {"welch": seed_tests.welch, "paired": seed_tests.paired}
 CSV_COLUMNS = (
@@ -34,7 +36,13 @@ CSV_COLUMNS = (
 
 def claims_files(spec: dict) -> list[str]:
     """Files that the claims rest on, relative to the results root."""
-    return sorted({file for claim in spec["claims"] for file in _files(claim)})
+    measured = {file for claim in spec["claims"] for file in _files(claim)}
+    return sorted(measured.union(*(training_files(_trained(claim)) for claim in spec["claims"])))
+
+
+def _trained(claim: dict) -> list[dict]:
+    """Everything of a claim that was trained on data sets: its runs, and classifiers if any."""
+    return [m for group in claim["groups"] for m in group["members"]] + [claim["metric"]]
 
 
 def _files(claim: dict) -> Iterable[str]:
@@ -55,9 +63,9 @@ def judge_claims(spec: dict, results: Results) -> dict:
 
     Args:
         spec: {"claims": [{"name", "sentence", "source", "metric": {"protocol", "metric",
-            "label"} or {"semantics", "classifiers", "metric", "label"}, "groups": [{"label",
-            "members": [{"experiment", "seed"}]}, …], "direction", "margin_points", "test",
-            "alpha"}]}.
+            "label"} or {"semantics", "classifiers", "trained_on", "metric", "label"}, "groups":
+            [{"label", "members": [{"experiment", "seed", "trained_on": [data sets]}]}, …],
+            "direction", "margin_points", "test", "alpha"}]}.
         results: of the run.
 
     Returns:
@@ -85,6 +93,8 @@ def _judge(claim: dict, results: Results) -> dict:
         "missing": missing,
         "failed_checks": [check for record in records for check in _failed(record)],
         "stand_in": any(record.get("stand_in") for record in records),
+        "trained_on_stand_in": STAND_IN in training_flaws(_trained(claim), results),
+        "other_settings": results.changes_of(*_files(claim)),
     }
     empty = dict.fromkeys(("difference", "low", "high", "degrees", "p_value", "detectable"))
     if missing:
@@ -98,7 +108,12 @@ def _doubts(found: dict) -> list[str]:
     failed = {check["experiment"] for check in found["failed_checks"]}
     runs = f"{len(failed)} run{'s' * (len(failed) != 1)}"
     checks = [f"the numbers of {runs} failed a safety check"] if failed else []
-    return checks + ["stand-in images took the place of the real ones"] * found["stand_in"]
+    return [
+        *checks,
+        *["stand-in images took the place of the real ones"] * found["stand_in"],
+        *[f"models were {STAND_IN}"] * found["trained_on_stand_in"],
+        *[f"results are of {OTHER_SETTINGS}"] * bool(found["other_settings"]),
+    ]
 
 
 def _doubted(compared: dict, doubts: list[str]) -> dict:

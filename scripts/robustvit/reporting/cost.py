@@ -47,7 +47,8 @@ def collect_cost(root: Path, jobs: Mapping, made: Iterable[Mapping], facts: Fact
         facts: prices and power.
 
     Returns:
-        {"lines": [{"device", "label", "hours", "watts", "kwh", "kg_co2", "money", "basis"}],
+        {"lines": [{"device", "label", "hours", "watts", "kwh", "kg_co2", "money", "basis",
+        "hosted": whether another line has its power and price}],
         "unknown": [devices without known power], "kwh", "kg_co2", "money": ranges {"low",
         "expected", "high"} of all lines, "currency", "assumptions": {...}}; `hours` is a number.
     """

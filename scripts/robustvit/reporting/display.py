@@ -9,6 +9,7 @@ from robustvit.reporting.display_differences import display_differences
 from robustvit.reporting.display_methods import display_datasets, display_experiments
 from robustvit.reporting.display_missing import display_missing
 from robustvit.reporting.display_origins import display_origins, numbers_by_file
+from robustvit.reporting.display_other import display_other_settings
 from robustvit.reporting.display_protocol import display_protocol
 from robustvit.reporting.display_recipes import display_recipes
 from robustvit.reporting.display_settings import display_settings
@@ -54,6 +55,7 @@ def build_display(spec: dict, summary: dict) -> dict:
         "notes": summary["notes"],
         "follow": FOLLOW.get(summary.get("follow")),
         "missing": display_missing(summary["missing"]),
+        "other_settings": display_other_settings(summary.get("other_settings") or []),
         "experiments": display_experiments(spec, summary),
         "recipes": display_recipes(spec),
         "datasets": display_datasets(spec, summary),

@@ -34,11 +34,12 @@ def _sentences(claims: list[dict]) -> Iterator[str]:
     yield (
         "Each run differs from the others of its group in its seed only, which decides the weights "
         "that are not taken over from elsewhere, the order of the images, their augmentation and "
-        "the attacks’ starts. A claim is "
+        "the attacks’ starts, and where each starts from a training of its own, in that one’s seed "
+        "too. A claim is "
         "supported if the whole interval of the difference of the group means lies on the claimed "
         "side of 0 (or beyond its margin), contradicted if none of it does, undecided if it holds "
-        "the border, if a result failed a safety check or is of stand-in images, and not run while "
-        "a result is missing."
+        "the border, if a result failed a safety check or rests on stand-in images, in training "
+        "too, and not run while a result is missing."
     )
     yield (
         "All runs are evaluated on the same images, so the intervals hold for these images. "
@@ -66,7 +67,7 @@ def _row(claim: dict) -> dict:
         "difference": _difference(claim),
         "notes": list(_notes(claim)),
         "verdict": claim["verdict"],
-        "stand_in": claim["stand_in"],
+        "stand_in": claim["stand_in"] or bool(claim.get("trained_on_stand_in")),
     }
 
 

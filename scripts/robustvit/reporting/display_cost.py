@@ -14,7 +14,7 @@ def display_cost(summary: dict) -> dict:
 
     Returns:
         {"sentences": [str], "rows": [{"label", "hours", "kwh", "kg_co2", "money", "basis",
-        "seconds": number}], "currency"}; without rows where nothing was measured.
+        "amount": hours as a number}], "currency"}; without rows where nothing was measured.
     """
     found = summary.get("cost") or {"lines": [], "unknown": [], "currency": ""}
     return {

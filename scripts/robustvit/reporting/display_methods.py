@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from robustvit.core.progress import format_seconds
 from robustvit.data.official import source_facts
 from robustvit.reporting.abstract import label_of
+from robustvit.reporting.display_other import OTHER
 from robustvit.reporting.formatting import count, setting, threat_text
 from robustvit.reporting.selection import CHOSEN, WORDS, trained
 
@@ -132,7 +133,8 @@ def _training(training: dict) -> str:
         return training.get("status") or "–"
     epochs, seconds = training["epochs"], training.get("seconds")
     text = f"{epochs} epoch{'s' * (epochs != 1)}"
-    return text + (f" in {format_seconds(seconds)}" if seconds else "")
+    text += f" in {format_seconds(seconds)}" if seconds else ""
+    return text + f" {OTHER}" * bool(training.get("other_settings"))
 
 
 def display_datasets(spec: dict, summary: dict) -> list[dict]:

@@ -9,8 +9,8 @@ def display_origins(spec: dict, summary: dict) -> list[dict]:
     """One row per result file.
 
     Returns:
-        [{"number", "label", "what", "file", "jobs": [text], "log", "commit", "created", "device",
-        "seconds", "weights": text}].
+        [{"number", "label", "what", "file", "jobs": [text], "commit", "created", "device",
+        "weights": text}].
     """
     return [_row(spec, origin) for origin in summary.get("origins") or []]
 
@@ -37,11 +37,9 @@ def _row(spec: dict, origin: dict) -> dict:
         "what": detail,
         "file": origin["file"],
         "jobs": [_job(job) for job in origin["jobs"]],
-        "log": origin["jobs"][0]["log"],
         "commit": short_commit(origin["commit"]),
         "created": (origin["created"] or "unknown")[:16].replace("T", " "),
         "device": origin["device"] or "unknown",
-        "seconds": origin["seconds"],
         "weights": _weights(origin["weights"]),
     }
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from robustvit.reporting.display_other import OTHER
 from robustvit.reporting.display_verdicts import verdict_notes
 from robustvit.reporting.formatting import interval, p_value, percent, sentence_list
 from robustvit.reporting.selection import CHOSEN, images_of_choice, selection_of
+from robustvit.reporting.verdicts import OTHER_SETTINGS
 
 FAILED = "†"  # beside a number whose evaluation failed a safety check
 WIDE = 8  # columns beside the row's label from which a table is set across the page
@@ -48,9 +50,14 @@ def display_table(table: dict, spec: dict, numbers: dict[str, int] | None = None
         "stand_in": any(row["stand_in"] for row in table["rows"]),
         "p_values": any(c.get("p_value") is not None for r in table["rows"] for c in r["cells"]),
         "published": any(column["published"] for column in columns),
-        "notes": [*_check_notes(table), *table.get("notes", []), *_sentences(table, spec)],
+        "notes": [*_marks(table), *table.get("notes", []), *_sentences(table, spec)],
         "files": [f"tables/{table['name']}.{suffix}" for suffix in ("csv", "tex", "json")],
     }
+
+
+def _marks(table: dict) -> Iterator[str]:
+    yield from _check_notes(table)
+    yield from _other_notes(table)
 
 
 def _sentences(table: dict, spec: dict) -> Iterator[str]:
@@ -66,6 +73,17 @@ def _check_notes(table: dict) -> Iterator[str]:
                 detail = f" ({check['detail']})" if check["detail"] else ""
                 where = f"“{row['label']}”, {column['label']}"
                 yield f"{FAILED} {where}: failed the safety check “{check['name']}”{detail}."
+
+
+def _other_notes(table: dict) -> Iterator[str]:
+    """One sentence per change of settings: the rows whose numbers are of those before it."""
+    labels: dict[str, dict[str, None]] = {}
+    for row in table["rows"]:
+        for cell in row["cells"]:
+            for cause in cell.get("other_settings") or []:
+                labels.setdefault(cause, {})[f"“{row['label']}”"] = None
+    for cause, rows in labels.items():
+        yield f"{OTHER} Of {OTHER_SETTINGS} ({cause}): {sentence_list(rows)}."
 
 
 def _chosen(table: dict, spec: dict) -> list[dict]:
@@ -122,8 +140,10 @@ def _cell(cell: dict, mark: str, numbers: dict[str, int]) -> dict:
         main = percent(measured["value"], measured["n"]) + f" {mark}" * bool(mark)
     return {
         "status": status,
-        "failed": bool(cell["failed_checks"]),
-        "main": main + f" {FAILED}" * bool(cell["failed_checks"]),
+        "failed": bool(cell["failed_checks"] or cell.get("other_settings")),
+        "main": main
+        + f" {FAILED}" * bool(cell["failed_checks"])
+        + f" {OTHER}" * bool(cell.get("other_settings")),
         "notes": notes,
         "origin": numbers.get(cell["file"]) if measured else None,
         "sort": None if measured is None else round(100 * measured["value"], 6),

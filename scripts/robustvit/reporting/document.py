@@ -19,6 +19,13 @@ SMALLER = (
     "problem. They stand side by side to show whether the direction of an effect is the same, "
     "never that the numbers should be equal."
 )
+OTHER = "Not all results are of the settings and weights that the run has now."
+OLDER = (
+    "They are shown with the mark § and get no verdict. What was run, how the models were trained "
+    "and the settings in the appendix are those of the configuration now, not of these results. "
+    "The arrow points from the setting that a result was made with to that of now. To make them "
+    "with the settings of now, start the run again."
+)
 ORIGINS = (
     "The number in brackets behind each result, such as [1], is that of the line which says where "
     "it comes from."
@@ -35,11 +42,18 @@ def build_document(words: dict) -> list[dict]:
         Sections in order (see `blocks.section`); those with `appendix` follow the main text.
     """
     parts = (
-        *(_experiments, _datasets, _protocol, _claims, _results, _figures),
+        *(_other_settings, _experiments, _datasets, _protocol, _claims, _results, _figures),
         *(_checks, _cost, _provenance, _missing, _gallery, _pictures, _settings, _origins),
         _differences,
     )
     return [found for part in parts for found in part(words)]
+
+
+def _other_settings(words: dict) -> Iterator[dict]:
+    """Results that the configuration does not describe any more; nothing where there are none."""
+    if words["other_settings"]:
+        box = note(OTHER, [OLDER], words["other_settings"], tone="warning")
+        yield section("other-settings", "Results of other settings", [box])
 
 
 def _experiments(words: dict) -> Iterator[dict]:

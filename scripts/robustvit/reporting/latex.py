@@ -28,6 +28,8 @@ SPECIAL = {
     "≤": r"$\leq$",
     "†": r"\textdagger{}",
     "‡": r"\textdaggerdbl{}",
+    "§": r"\S{}",
+    "→": r"$\rightarrow$",
     "“": "``",
     "”": "''",
     "’": "'",

@@ -12,14 +12,17 @@ from robustvit.reporting.claims import claims_csv, judge_claims
 from robustvit.reporting.figure import figure_files, make_figure
 from robustvit.reporting.latex import table_tex
 from robustvit.reporting.ordering import restore_order
+from robustvit.reporting.other_settings import find_changes
 from robustvit.reporting.published import Published
 from robustvit.reporting.report import render_report
 from robustvit.reporting.results import Results
 from robustvit.reporting.summary import build_summary
 from robustvit.reporting.table import build_table, table_csv
+from robustvit.reporting.verdicts import OTHER_SETTINGS
 from robustvit.reporting.web.page import write_page
 
 FOLDER = "now"  # below the results root
+DRAWN = f"Drawn, in part or all, from results of {OTHER_SETTINGS}."
 OWN = (
     *("tables", "figures", "claims.json", "claims.csv", "summary.json"),
     *("report.pdf", "report.html", "workflow.html", FOLDER),
@@ -29,11 +32,13 @@ OWN = (
 def report_now(spec: dict, root: Path, published: Published, assets: Path) -> Path:
     """Write tables, figures, summary, PDF and page of what is there into `root`/now.
 
-    Nothing of the run itself is touched: its own results are reached by links.
+    Nothing of the run itself is touched: its own results are reached by links. Results that were
+    made with other settings than the configuration has now are marked and get no verdicts.
 
     Args:
         spec: {"report": the report's settings, "tables": [table specs], "figures": [figure specs],
-            "claims": what `judge_claims` takes, or None}.
+            "claims": what `judge_claims` takes, or None, "made_with": see
+            `robustvit.config.made_with`}.
         root: results root; may lack anything, or not be there yet.
         published: the published numbers.
         assets: folder of report.typ, report.css and report.js.
@@ -42,7 +47,8 @@ def report_now(spec: dict, root: Path, published: Published, assets: Path) -> Pa
         The folder.
     """
     folder = _fresh_folder(root)
-    results = Results(folder)
+    changes = find_changes(spec.get("made_with") or {}, Results(folder))
+    results = Results(folder, changes)
     for entry in spec["tables"]:
         _write_table(folder, build_table(entry, results, published))
     for entry in spec["figures"]:
@@ -51,12 +57,27 @@ def report_now(spec: dict, root: Path, published: Published, assets: Path) -> Pa
         judged = judge_claims(spec["claims"], results)
         write_json(folder / "claims.json", judged)
         write_text(folder / "claims.csv", claims_csv(judged))
-    report, summary = restore_order(spec["report"]), folder / "summary.json"
+    report, summary = _with_captions(spec, results), folder / "summary.json"
     write_json(summary, build_summary(report, results, published))
     render_report(report, summary, folder, assets / "report.typ", folder / "report.pdf")
     style, script = assets / "report.css", assets / "report.js"
     write_page(report, summary, folder, style, script, folder / "report.html")
     return folder
+
+
+def _with_captions(spec: dict, results: Results) -> dict:
+    """The report's settings; captions say which figures show results of other settings."""
+    changed = {f["name"] for f in spec["figures"] if results.changes_of(*figure_files(f))}
+    report = restore_order(spec["report"])
+    for key in ("figures", "gallery"):
+        report[key] = [_with_caption(figure, changed) for figure in report.get(key) or []]
+    return report
+
+
+def _with_caption(figure: dict | str, changed: set[str]) -> dict | str:
+    if not isinstance(figure, dict) or figure["name"] not in changed:
+        return figure
+    return figure | {"caption": f"{figure.get('caption') or ''} {DRAWN}".strip()}
 
 
 def _fresh_folder(root: Path) -> Path:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from robustvit.reporting.formatting import count
-from robustvit.reporting.protocols import NAMES, SIGNS, attack_name, settings
+from robustvit.reporting.protocols import COMPARED, NAMES, SIGNS, STANDARD, attack_name, settings
 from robustvit.reporting.published import Entry
 
 FAMILIES = ("autoattack", "apgd_ce", "pgd", "fgsm")
@@ -19,6 +19,11 @@ OF_PERTURBATIONS = re.compile(r"\s*PGD-\d+ perturbations$")
 PUBLISHED_SIGN = "minus"  # Table 9 is of the released code, which takes x − x′
 UNNAMED = ("", "cifar")  # of a published data set that could be several
 ALIASES = {"ilsvrc2012": "imagenet"}
+# The table names no sizes of steps. PGD and FGSM of the released code, which made these sources'
+# numbers of its own models, take one random start and steps of 1.5·ε/steps (1.5·ε the only one).
+RELEASED_CODE, FACTOR = ("thesis", "notebook"), 1.5
+STEPPED = ("pgd", "fgsm")
+CLOSE = 1e-6  # relative difference of two sizes of steps that is rounding
 
 
 def published_attack(entry: Entry) -> tuple[str, int | None] | None:
@@ -50,6 +55,55 @@ def other_attack(entry: Entry | None, attack: Mapping) -> Iterator[str]:
         yield f"an attack weakened to {count(used)} of {count(steps)} steps"
     elif steps and used and used > steps:
         yield f"{count(used)} steps of the attack here, {count(steps)} there"
+
+
+def other_effort(
+    entry: Entry | None, attack: Mapping, epsilon_255: float | None, num_classes: int
+) -> Iterator[str]:
+    """How an attack of the published kind differs in its restarts, its step size and the like.
+
+    What is less than standard, `protocols.weaknesses` says. A published number whose line names
+    no attack, or whose size of steps nobody knows, gives no reason.
+
+    Args:
+        entry: the published number.
+        attack: {"name", "options"} of the result.
+        epsilon_255: its radius in 1/255.
+        num_classes: an attack has one target fewer than there are classes at most.
+    """
+    published, own = entry and published_attack(entry), attack.get("name")
+    if not published or published[0] != own:
+        return
+    used = settings(own, attack.get("options"))
+    if own in STEPPED:
+        yield from _other_steps(entry, used, published[1] or 1, epsilon_255)
+        return
+    limits, both = {"targets": num_classes - 1}, (used, STANDARD[own])
+    for key in dict.fromkeys((*COMPARED[own], "restarts")):
+        here, there = (min(found[key], limits.get(key, found[key])) for found in both)
+        if here > there:
+            yield f"{count(here)} {key} of the attack here, {count(there)} there"
+
+
+def _other_steps(
+    entry: Entry, used: Mapping, steps: int, epsilon_255: float | None
+) -> Iterator[str]:
+    """How a PGD attack of as many steps differs from that of the released code."""
+    if entry.source not in RELEASED_CODE or "et al." in entry.model:
+        return
+    if used.get("restarts", 1) > 1:
+        yield f"{count(used['restarts'])} restarts of the attack here, 1 there"
+    if used.get("steps", 1) != steps:  # another reason, and the size follows from it
+        return
+    part, size = f"·ε/{steps}" if steps > 1 else "·ε", used.get("step_size_255")
+    if size is None:
+        factor, here = used["step_factor"], f"{used['step_factor']:g}{part}"
+    elif epsilon_255:
+        factor, here = size * steps / epsilon_255, f"{size:g}/255"
+    else:
+        return
+    if abs(factor - FACTOR) > CLOSE * FACTOR:
+        yield f"steps of size {here} here, {FACTOR:g}{part} there"
 
 
 def other_images(entry: Entry | None, dataset: str | None) -> Iterator[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import yaml
@@ -64,10 +65,23 @@ def _damaged(path: Path, why: str) -> UserError:
 
 
 class Results:
-    """A results root such as `results/demo`, with one method per kind of file."""
+    """A results root such as `results/demo`, with one method per kind of file.
 
-    def __init__(self, root: str | Path) -> None:
-        self.root = Path(root)
+    Attributes:
+        root: the folder.
+        other_settings: by file, how the settings it was made with differ from those of now (see
+            `robustvit.reporting.other_settings`); empty where nobody looked.
+    """
+
+    def __init__(
+        self, root: str | Path, other_settings: Mapping[str, Sequence[str]] | None = None
+    ) -> None:
+        self.root, self.other_settings = Path(root), dict(other_settings or {})
+
+    def changes_of(self, *files: str) -> list[str]:
+        """How the settings that these files were made with differ from those of now."""
+        causes = (cause for file in files for cause in self.other_settings.get(file, ()))
+        return list(dict.fromkeys(causes))
 
     @staticmethod
     def evaluation_file(experiment: str, protocol: str) -> str:
@@ -78,6 +92,11 @@ class Results:
     def semantics_file(semantics: str, generator: str, classifier: str) -> str:
         """Path of a classification of perturbations, relative to the root."""
         return f"semantics/{semantics}/{generator}/{classifier}.json"
+
+    @staticmethod
+    def perturbations_file(semantics: str, generator: str) -> str:
+        """Path of the manifest of a generator's perturbations, relative to the root."""
+        return f"semantics/{semantics}/{generator}/manifest.json"
 
     @staticmethod
     def dataset_file(name: str) -> str:
@@ -104,7 +123,7 @@ class Results:
 
     def perturbations(self, semantics: str, generator: str) -> dict | None:
         """The manifest of a generator's perturbations."""
-        return read_optional_json(self.root / "semantics" / semantics / generator / "manifest.json")
+        return self.json(self.perturbations_file(semantics, generator))
 
     def comparison(self, semantics: str) -> dict | None:
         """The comparison of an analysis' classifications, or None if it was not made."""

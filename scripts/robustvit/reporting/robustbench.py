@@ -15,7 +15,7 @@ def model_info(spec: dict, evaluation: dict, reported: float | None) -> dict:
     """Fill RobustBench's fields from an evaluation under AutoAttack.
 
     Args:
-        spec: see `robustvit.config.reports.robustbench_spec`.
+        spec: see `robustvit.config.robustbench_export.robustbench_spec`.
         evaluation: the gathered evaluation; its accuracies are fractions.
         reported: AutoAttack accuracy in percent that the model's paper reports, if it does.
 
@@ -63,6 +63,8 @@ def _notes(spec: dict, evaluation: dict) -> Iterator[str]:
         yield spec["about"]["footnote"]
     if evaluation["stand_in"]:
         yield "The images are stand-ins, not those of the data set."
+    if spec["trained_on_stand_in"]:
+        yield "The model was trained on stand-in images."
     expected = IMAGES.get(spec["dataset"]) if spec["leaderboard"] else None
     if expected is None:
         yield "The images are not those of a leaderboard of RobustBench."

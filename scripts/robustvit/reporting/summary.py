@@ -58,6 +58,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "stages": collect_stages(results.root, spec.get("jobs") or {}),
     }
     summary["checks"] = list(_checks(experiments, results))
+    summary["other_settings"] = _other_settings(results)
     summary["missing"] = _each_file_once(_missing(spec, summary))
     summary["verdicts"] = count_verdicts(summary["tables"].values())
     summary["origins"] = collect_origins(spec, results, summary["tables"])
@@ -88,7 +89,7 @@ def _asked(experiments: dict) -> Iterator[tuple[str, str]]:
 def _evaluations(experiments: dict, results: Results) -> dict:
     return {
         experiment: {
-            protocol: _evaluation(record, results.evaluation_file(experiment, protocol))
+            protocol: _evaluation(record, results.evaluation_file(experiment, protocol), results)
             for protocol, record in records.items()
         }
         for experiment, records in _records(experiments, results).items()
@@ -108,10 +109,11 @@ def _records(experiments: dict, results: Results) -> dict[str, dict[str, dict]]:
     return records
 
 
-def _evaluation(record: dict, file: str) -> dict:
+def _evaluation(record: dict, file: str, results: Results) -> dict:
     measured = {metric: proportion(record, metric, file) for metric in METRICS}
     kept = {key: record.get(key) for key in KEPT}
-    return measured | kept | {"failed_checks": failed_checks(record), "file": file}
+    state = {"failed_checks": failed_checks(record), "other_settings": results.changes_of(file)}
+    return measured | kept | state | {"file": file}
 
 
 def _pairs(spec: dict) -> Iterator[tuple[str, str, str]]:
@@ -129,7 +131,8 @@ def _semantics(spec: dict, results: Results) -> Iterator[dict]:
             for metric in ("top1", "top5"):
                 proportion(record, metric, file)
             names_of = dict(zip(("semantics", "generator", "classifier"), pair, strict=True))
-            yield names_of | {k: v for k, v in record.items() if k != "provenance"} | {"file": file}
+            kept = {k: v for k, v in record.items() if k != "provenance"}
+            yield names_of | kept | {"other_settings": results.changes_of(file), "file": file}
 
 
 def _comparisons(spec: dict, results: Results) -> Iterator[dict]:
@@ -153,6 +156,7 @@ def _training(name: str, entry: dict, results: Results) -> dict:
         "seconds": made.get("seconds"),
         "kept": _kept_epoch(found["metrics"]),
         "overfitting": detect_in_training(found),
+        "other_settings": results.changes_of(results.training_file(name)),
         "provenance": made,
     }
 
@@ -222,6 +226,15 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
     for name, source in summary["checkpoints"].items():
         if source is None:
             yield {"what": f"checkpoint {name}", "file": f"checkpoints/{name}/source.json"}
+
+
+def _other_settings(results: Results) -> list[dict]:
+    """How settings were changed since results were made, each with the files that are older."""
+    files: dict[str, list[str]] = {}
+    for file, causes in results.other_settings.items():
+        for cause in causes:
+            files.setdefault(cause, []).append(file)
+    return [{"cause": cause, "files": found} for cause, found in files.items()]
 
 
 def _each_file_once(missing: Iterable[dict]) -> list[dict]:

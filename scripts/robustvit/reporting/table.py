@@ -21,6 +21,7 @@ from robustvit.core.plugins import load
 from robustvit.reporting.cells import COMPARISONS
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results
+from robustvit.reporting.verdicts import NOT_COMPARABLE, OTHER_SETTINGS
 
 PACKAGE = "robustvit.reporting.tables"
 UNASKED = {"overfitting": "not watched"}  # kind of table: what to call a number a file lacks
@@ -45,6 +46,7 @@ CSV_COLUMNS = (
     "verdict",
     "reasons",
     "failed_checks",
+    "other_settings",
     "stand_in",
     "file",
 )
@@ -73,6 +75,7 @@ def build_table(spec: dict, results: Results, published: Published) -> dict:
         raise UserError(f"tables.{name}: the key {error} is missing (kind {kind}).") from error
     cells = [cell for row in body["rows"] for cell in row["cells"]]
     _tell_apart(cells, kind, results)
+    _mark_other_settings(cells, results)
     head = {
         "name": name,
         "title": spec.get("title") or name,
@@ -90,6 +93,16 @@ def _tell_apart(cells: list[dict], kind: str, results: Results) -> None:
         if cell["status"] == "not run" and (results.root / cell["file"]).exists():
             status = UNASKED.get(kind, "not asked")
             cell |= {"status": status, "verdict": None, "reasons": [], "difference": None}
+
+
+def _mark_other_settings(cells: list[dict], results: Results) -> None:
+    """A number of other settings than the configuration has now is shown, and says nothing."""
+    for cell in cells:
+        cell["other_settings"] = results.changes_of(cell["file"]) if cell["measured"] else []
+        if cell["other_settings"]:
+            cell |= {key: None for key in ("reading",) if key in cell}
+            if cell["verdict"]:
+                cell |= {"verdict": NOT_COMPARABLE, "reasons": [*cell["reasons"], OTHER_SETTINGS]}
 
 
 def table_csv(table: dict) -> str:
@@ -127,6 +140,7 @@ def _csv_line(table: str, row: dict, column: dict, cell: dict) -> dict:
         "verdict": cell["verdict"],
         "reasons": "; ".join(cell["reasons"]),
         "failed_checks": "; ".join(check["name"] for check in cell["failed_checks"]),
+        "other_settings": "; ".join(cell.get("other_settings") or []),
         "stand_in": str(row["stand_in"]).lower(),
         "file": cell["file"],
     }

@@ -11,12 +11,18 @@ from collections.abc import Iterable, Iterator, Mapping
 from robustvit.reporting.formatting import sentence_list
 from robustvit.reporting.protocols import weaknesses
 from robustvit.reporting.published import Entry
-from robustvit.reporting.published_attacks import other_attack, other_images, other_sign
+from robustvit.reporting.published_attacks import (
+    other_attack,
+    other_effort,
+    other_images,
+    other_sign,
+)
 
 AGREES, DIFFERS = "agrees", "differs"
 NOT_COMPARABLE, NOT_RUN = "not comparable", "not run"
 VERDICTS = (AGREES, DIFFERS, NOT_COMPARABLE, NOT_RUN)
 SMALLER = "a far smaller problem"
+OTHER_SETTINGS = "settings or weights that the run does not have now"
 RULE = (
     "A measured number agrees with a published one if the published value, give or take half a "
     "unit of its last printed digit, lies inside the 95 % interval of the measured one; it "
@@ -28,8 +34,8 @@ RULE = (
     "published value were exact, and how many do with its error nobody can say.",
     "Two numbers that answer different questions get no such verdict: they are not comparable. "
     "That is so for a far smaller problem, stand-in or incomplete images, in training too, other "
-    "images, an attack weaker than the published one or another one, another radius, and a number "
-    "that failed a safety check.",
+    "images, an attack weaker or stronger than the published one or another one, one with other "
+    "restarts or steps of another size, another radius, and a number that failed a safety check.",
 )
 
 
@@ -103,6 +109,8 @@ def why_not_comparable(
     if weaker := weaknesses(attack.get("name"), attack.get("options"), classes):
         yield f"an attack weakened to {sentence_list(weaker)}"
     yield from other_attack(entry, attack)
+    radius = (record.get("threat") or {}).get("epsilon_255")
+    yield from other_effort(entry, attack, radius, classes)
     if comparison == "direct":  # a far smaller problem has other images
         yield from other_images(entry, record.get("dataset"))
     yield from other_sign(entry, record.get("sign"))

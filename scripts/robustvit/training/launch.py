@@ -6,12 +6,12 @@ import functools
 import os
 import re
 import signal
-import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from robustvit.cluster.slurm import ask
 from robustvit.core.errors import UserError
 from robustvit.training.interruption import EXIT_INTERRUPTED, SIGNALS
 
@@ -82,6 +82,7 @@ def launch(command: Sequence[str], processes: Processes) -> int:
 
 
 def _agent_settings(processes: Processes) -> object:
+    from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
     from torch.distributed.launcher.api import LaunchConfig
 
     several = processes.nodes > 1
@@ -96,6 +97,8 @@ def _agent_settings(processes: Processes) -> object:
         # A process that dies ends all: the whole job is started again and resumes from its state.
         max_restarts=0,
         monitor_interval=0.5,
+        # All print to this program's own log; else each run would leave a folder in /tmp.
+        logs_specs=DefaultLogsSpecs(log_dir=os.devnull),
     )
 
 
@@ -113,14 +116,10 @@ def _alone_in_slurm_job() -> bool:
     if "SLURM_JOB_ID" not in os.environ or int(os.environ.get("SLURM_STEP_NUM_NODES", "1")) > 1:
         return False
     # The workflow's plug-in takes most of SLURM's variables away: SLURM itself is asked then.
-    nodes = os.environ.get("SLURM_JOB_NUM_NODES") or _ask_slurm(
+    nodes = os.environ.get("SLURM_JOB_NUM_NODES") or ask(
         "squeue", "--noheader", "--jobs", os.environ["SLURM_JOB_ID"], "--format", "%D"
     )
     return int(nodes or 1) > 1
-
-
-def _ask_slurm(*command: str) -> str:
-    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 
 def _meeting_point(processes: Processes) -> str:
@@ -132,14 +131,14 @@ def _meeting_point(processes: Processes) -> str:
             f"--nodes {processes.nodes} outside of a SLURM job needs --rendezvous, the address of "
             f"one of the machines, for instance --rendezvous node1:{PORT}"
         )
-    first = _ask_slurm("scontrol", "show", "hostnames", nodes).split()[0]
+    first = ask("scontrol", "show", "hostnames", nodes).split()[0]
     # Two jobs on a machine must not meet each other.
     return f"{_address(first)}:{PORT + int(os.environ['SLURM_JOB_ID']) % 1000}"
 
 
 def _address(node: str) -> str:
     """Where SLURM itself reaches a node: its name in SLURM need not be known to the network."""
-    found = re.search(r"\bNodeAddr=([^\s:]+)(?:\s|$)", _ask_slurm("scontrol", "show", "node", node))
+    found = re.search(r"\bNodeAddr=([^\s:]+)(?:\s|$)", ask("scontrol", "show", "node", node))
     return found[1] if found else node
 
 

@@ -27,7 +27,7 @@ class OutputPaths:
     config: Path
     card: Path
     steps: Path
-    epochs: Path | None = None  # weights along the training; beside the others if null
+    epochs: Path  # weights along the training
 
 
 def write_outputs(
@@ -54,9 +54,7 @@ def write_outputs(
         files.write_yaml(paths.config, record)
         files.write_text(paths.card, model_card(record, run.rows[epoch]))
         metadata = weights_metadata(plan, epoch)
-        if paths.epochs or plan.recipe.get("keep_epochs"):
-            kept = paths.epochs or paths.weights.with_name("epochs.safetensors")
-            join_kept(state_folder, plan, kept, metadata)
+        join_kept(state_folder, plan, paths.epochs, metadata)
         save_weights(paths.weights, run.evaluated_model, metadata)
 
 

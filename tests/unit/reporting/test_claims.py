@@ -181,6 +181,27 @@ def test_stand_in_images_leave_a_claim_undecided(tmp_path, values):
     assert "Verdicts: 1 undecided." in display_claims([found])["sentences"]
 
 
+def stand_in(root, name):
+    write_json(root / f"datasets/{name}/manifest.json", {"dataset": name, "stand_in": True})
+
+
+@pytest.mark.parametrize("of", ["members", "metric"])
+def test_models_trained_on_stand_in_images_leave_a_claim_undecided(tmp_path, of):
+    judged(tmp_path, HIGH, LOW)
+    stand_in(tmp_path, "drawn")
+    asked = claim(HIGH, LOW)
+    whose = asked["groups"][1]["members"][2] if of == "members" else asked["metric"]
+    whose["trained_on"] = ["real", "drawn"]
+    assert "datasets/drawn/manifest.json" in claims_files({"claims": [asked]})
+    found = judge_claims({"claims": [asked]}, Results(tmp_path))["claims"][0]
+    assert found["verdict"] == "undecided" and not found["stand_in"]
+    assert found["reason"] == "models were trained on stand-in images"
+    assert display_claims([found])["rows"][0]["stand_in"]
+    whose["trained_on"] = ["real"]
+    found = judge_claims({"claims": [asked]}, Results(tmp_path))["claims"][0]
+    assert found["verdict"] == "supported" and not display_claims([found])["rows"][0]["stand_in"]
+
+
 def test_summary_and_report_show_the_verdicts(root, published, template, tmp_path):
     for name in ("demo_light", "demo_canonical"):
         for seed, value in ((1, 0.5), (2, 0.52)):

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from robustvit.config import captions, inputs, reports
+from robustvit.config.lineage import trained_on
 from robustvit.config.merge import deep_merge
 from robustvit.config.report_jobs import job_counts
 from robustvit.config.resolve import resolve
@@ -96,10 +97,10 @@ def test_rows_say_what_their_weights_were_trained_on(demo):
         and (entry["init"] or {}).get("experiment")
     )
     parent = paper["experiments"][tuned]["init"]["experiment"]
-    assert reports.trained_on(paper, tuned)[-1] == "cifar10"
-    assert paper["experiments"][parent]["dataset"] in reports.trained_on(paper, tuned)
+    assert trained_on(paper, tuned)[-1] == "cifar10"
+    assert paper["experiments"][parent]["dataset"] in trained_on(paper, tuned)
     evaluated = [n for n, e in demo["experiments"].items() if "checkpoint" in (e["weights"] or {})]
-    assert evaluated and reports.trained_on(demo, evaluated[0]) == []
+    assert evaluated and trained_on(demo, evaluated[0]) == []
     rows = {r["experiment"]: r for r in reports.table_spec(demo, "demo_recipes")["rows"]}
     own = demo["experiments"]["demo_light"]["dataset"]
     assert rows["demo_light"]["trained_on"] == [own]

@@ -37,6 +37,7 @@ SPEC = {
     "additional_data": False,
     "forward_passes": 1,
     "leaderboard": True,
+    "trained_on_stand_in": False,
     "reported": "readme.imagenet-eps-4.xcit-s12.autoattack_top1",
 }
 
@@ -96,6 +97,7 @@ def test_radii_and_percentages_are_written_as_there():
         ({}, {"num_examples": 500}, "On 500 of the leaderboard's 5000 images."),
         ({"leaderboard": False}, {}, "not those of a leaderboard"),
         ({}, {"stand_in": True}, "stand-ins"),
+        ({"trained_on_stand_in": True}, {}, "The model was trained on stand-in images."),
         ({}, {"attack": {"name": "autoattack", "options": {"iterations": 5}}}, "5 of 100 iter"),
         ({}, {"checks": [{"name": "gradients", "passed": False, "detail": ""}]}, "gradients"),
         ({"about": {"footnote": "Mine."}}, {}, "Mine."),

@@ -190,6 +190,47 @@ def test_the_published_attack_and_images_are_compared(entry, metric, dataset, ch
     assert found == ([reason] if reason else [])
 
 
+PGD10 = ("pgd", "pgd10_top1")
+RULE_OF_RELEASED_CODE = [
+    (*PGD10, {"step_factor": 1.5}, None),
+    (*PGD10, {"step_size_255": 0.6}, None),  # 1.5 · 4 / 10
+    (*PGD10, {"step_factor": 2.5}, "steps of size 2.5·ε/10 here, 1.5·ε/10 there"),
+    (*PGD10, {"step_size_255": 2}, "steps of size 2/255 here, 1.5·ε/10 there"),
+    (*PGD10, {"restarts": 5}, "5 restarts of the attack here, 1 there"),
+    ("fgsm", "fgsm_top1", {}, None),
+    ("fgsm", "fgsm_top1", {"step_factor": 1.0}, "steps of size 1·ε here, 1.5·ε there"),
+    ("pgd", "transfer_top1", {"step_factor": 9}, None),  # which attack it was, nobody knows
+    ("apgd_ce", "apgd_ce_5_top1", {}, None),
+    ("apgd_ce", "apgd_ce_5_top1", {"restarts": 9}, "9 restarts of the attack here, 5 there"),
+    ("apgd_ce", "apgd_ce_5_top1", {"restarts": 1}, "an attack weakened to 1 of 5 restarts"),
+    ("apgd_ce", "autoattack_top1", {"restarts": 9}, "APGD-CE here, AutoAttack there"),
+    ("autoattack", "autoattack_top1", {"restarts": 2}, "2 restarts of the attack here, 1 there"),
+    ("autoattack", "autoattack_top1", {"engine": "fast"}, None),
+    (
+        *("autoattack", "autoattack_top1", {"queries": 10_000}),
+        "10\u2009000 queries of the attack here, 5\u2009000 there",
+    ),
+]
+
+
+@pytest.mark.parametrize(("attack", "metric", "options", "reason"), RULE_OF_RELEASED_CODE)
+def test_step_size_and_restarts_are_compared(entry, attack, metric, options, reason):
+    entry = dataclasses.replace(entry, metric=metric)
+    record = RECORD | {"attack": {"name": attack, "options": options}}
+    found = list(verdicts.why_not_comparable(entry, record, comparison="direct"))
+    assert found == ([reason] if reason else [])
+
+
+def test_steps_of_unknown_size_give_no_reason(entry):
+    other = {"attack": {"name": "pgd", "options": {"steps": 10, "step_factor": 9}}}
+    entry = dataclasses.replace(entry, metric="pgd10_top1")
+    for unknown in ({"source": "rspc"}, {"model": "ResNeXt (Xie et al.)"}):
+        entry_of_others = dataclasses.replace(entry, **unknown)
+        assert not list(
+            verdicts.why_not_comparable(entry_of_others, RECORD | other, comparison="direct")
+        )
+
+
 def test_another_unit_is_not_comparable(entry):
     found = verdicts.judge(
         {"value": 0.4, "low": 0.3, "high": 0.5}, dataclasses.replace(entry, unit="million"), []

@@ -17,7 +17,10 @@ from robustvit.training.job import run_job
 from robustvit.training.outputs import OutputPaths
 from robustvit.training.state import StateFolder
 
-NAMES = ("weights.safetensors", "metrics.csv", "config.yaml", "model_card.md", "steps.csv")
+NAMES = (
+    *("weights.safetensors", "metrics.csv", "config.yaml", "model_card.md", "steps.csv"),
+    "epochs.safetensors",
+)
 
 
 @pytest.fixture

@@ -5,16 +5,19 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+from types import SimpleNamespace
 
 import pytest
 import torch
 from safetensors.torch import load_file
+from torch import nn
 from training_samples import train_spec
 
 from robustvit.core.errors import UserError
 from robustvit.models.weights import read_metadata
 from robustvit.training import engine
 from robustvit.training.devices import open_device
+from robustvit.training.evaluators import watched
 from robustvit.training.job import run_job
 from robustvit.training.kept import take_epoch
 from robustvit.training.metrics import COLUMNS, WATCHED
@@ -107,6 +110,25 @@ def test_the_watch_measures_both_attacks_on_the_same_images(kept):
         assert row["watch_examples"] == "12"
         weak, strong = float(row["watch_weak_top1"]), float(row["watch_strong_top1"])
         assert {round(weak * 12, 3) % 1, round(strong * 12, 3) % 1} == {0.0}
+
+
+def test_the_watch_tells_its_attacks_apart(monkeypatch):
+    """The weak one moves one image over the border of two classes, the strong one all but one."""
+    images = torch.tensor([1.0, 2.0, 3.0, 9.0])[:, None]
+    moved = {"weak": 1.5, "strong": 5.0}
+
+    def attack(model, images, labels, seeds, settings, after_step):
+        return images - moved[settings]
+
+    monkeypatch.setattr(watched, "attack_images", attack)
+    context = SimpleNamespace(
+        model=nn.Linear(1, 2, bias=False), attack="weak", strong="strong",
+        batches=[(part, torch.ones(len(part), dtype=int), None) for part in images.split(3)],
+        put=lambda *tensors: tensors, autocast=contextlib.nullcontext, after_step=lambda: None,
+        total=lambda counts: counts,
+    )  # fmt: skip
+    context.model.weight.data = torch.tensor([[-1.0], [1.0]])
+    assert watched.evaluate(context) == {"weak": 0.75, "strong": 0.25, "watched": 4}
 
 
 @pytest.mark.parametrize(

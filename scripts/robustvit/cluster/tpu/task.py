@@ -11,6 +11,7 @@ from pathlib import Path
 
 from robustvit.core.files import sha256
 
+STAMP = ".source"  # in the checkout on a VM: the digest of what is set up there
 FOLDER_SIGN = "manifest.json"  # an input with this name stands for its whole folder
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from robustvit.cluster.tpu.task import Task
+from robustvit.cluster.tpu.task import STAMP, Task
 from robustvit.core.files import read_json, sha256, write_json
 
-SOURCE = Path(".source")  # the digest of the checkout that runs here (robustvit.cluster.tpu.vm)
+SOURCE = Path(STAMP)
 
 
 class Unbrought:

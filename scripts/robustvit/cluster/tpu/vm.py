@@ -9,18 +9,18 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from robustvit.cluster.tpu.gcloud import EXIT_MARK, CloudError, Gcloud, Stopped
+from robustvit.cluster.tpu.task import STAMP
 from robustvit.cluster.tpu.worker import read_told
 
 ABSENT, READY = "ABSENT", "READY"
 ENDED = ("PREEMPTED", "TERMINATED")  # never comes back: it has to be deleted and made anew
 QUEUE_ENDED = ("FAILED", "SUSPENDED", "SUSPENDING")
-STAMP = ".source"  # in the checkout on a VM: the digest of what is set up there
 OWNER = ".fleet-run"  # and the run that the VM works for
 LOOK = "ROBUSTVIT-VM"
 # Removes what an earlier archive brought and this one does not, before this one is unpacked.
-# {0}: the checkout's folder; the archive is in the home folder.
+# {0}: the checkout's folder, {1}: STAMP; the archive is in the home folder.
 UNPACK = """set -e
-mkdir -p {0} && rm -f {0}/.source
+mkdir -p {0} && rm -f {0}/{1}
 export LC_ALL=C
 tar -tzf robust-vits.tar.gz --quoting-style=literal | grep -v '/$' | sort >robust-vits.files
 cat robust-vits.files >>{0}/.fleet-files
@@ -231,7 +231,7 @@ class TpuVm:
             )
             # Its log's lines are marked as such: none may be taken for another program's error.
             self._set_up(
-                f"{UNPACK.format(folder)}\n"
+                f"{UNPACK.format(folder, STAMP)}\n"
                 f"({self.site['setup']}) >setup.log 2>&1 || "
                 "{ tail -n 20 setup.log | sed 's/^/| /' >&2; exit 70; }\n"
                 f"echo {digest} >{STAMP}"
@@ -280,14 +280,14 @@ class TpuVm:
         found = re.findall(rf"{LOOK} source=(\S*) run=([^\s;]*);", said)
         return {source for source, _ in found}, {run for _, run in found if run}
 
-    def ssh(self, command: str, seconds: float = 300, worker: str = "all") -> str:
+    def ssh(self, command: str, seconds: float = 300) -> str:
         """What a command prints on the workers.
 
         Raises:
             CloudError: if it fails on one of them; of kind "remote" if it came to its end there.
         """
         command = f"({command}\n); code=$?; echo {EXIT_MARK}$code >&2; exit $code"
-        words = ("tpu-vm", "ssh", self.name, f"--worker={worker}", f"--command={command}")
+        words = ("tpu-vm", "ssh", self.name, "--worker=all", f"--command={command}")
         return self.gcloud.tpus(*words, *self.site["ssh_options"], seconds=seconds)
 
     def ask(self, action: str, identifier: str, bucket: str | None = None) -> list[dict]:

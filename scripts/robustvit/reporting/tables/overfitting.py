@@ -36,6 +36,7 @@ def build(spec: dict, results: Results, published: Published) -> dict:
     for row, file in zip(spec["rows"], files(spec), strict=True):
         trained = results.training(row["experiment"])
         found = detect_in_training(trained) if trained else None
+        changed = bool(results.changes_of(file))
         cells = [_cell(found, key, file, spec) for _, key in COLUMNS]
         rows.append(
             {
@@ -44,10 +45,10 @@ def build(spec: dict, results: Results, published: Published) -> dict:
                 "published_label": None,
                 "stand_in": False,
                 "cells": cells,
-                "overfitting": found,
+                "overfitting": None if changed else found,
             }
         )
-        notes += _notes(row, found)
+        notes += [] if changed else _notes(row, found)
     columns = [{"label": label, "metric": key} for label, key in COLUMNS]
     return {"columns": columns, "rows": rows, "notes": notes}
 

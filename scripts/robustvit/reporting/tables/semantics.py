@@ -136,7 +136,7 @@ def _made(record: dict) -> dict:
 def _notes(spec: dict, results: Results) -> Iterator[str]:
     """Which generators differ, one sentence per classifier and metric, and what controls say."""
     compared = results.comparison(spec["semantics"])
-    if compared is None:
+    if compared is None or results.changes_of(results.comparison_file(spec["semantics"])):
         return
     labels = {e["experiment"]: e["label"] for e in (*spec["generators"], *spec["classifiers"])}
     metrics = spec.get("metrics") or ["top1", "top5"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-VOID = ("img", "meta", "link", "br", "input")
+VOID = ("img", "meta")
 
 
 def element(tag: str, *content: str, **attributes: object) -> str:
@@ -31,7 +31,7 @@ def _attribute(name: str, value: object) -> str:
 
 
 def words(text: str) -> str:
-    """Escape text; names of files and keys may break after their signs."""
+    """Escape text."""
     return escape(text, quote=False)
 
 
