@@ -4,7 +4,9 @@
 #            LOCK=tpu           install envs/tpu.txt (with torch_xla) in place of envs/main.txt;
 #                               torch-tpu: envs/torch-tpu.txt, Python 3.12 and later;
 #                               submit: envs/submit.txt, for a machine that only starts jobs
-#            CORES=4            processor cores for the demo (default: what its profile says)
+#            CORES=4            processor cores for the demo (default: what its profile says) and
+#                               the miniature (default: 16, or 2 with CPU=1)
+#            CPU=1              with `make miniature`: the variant for processors, in a night
 #            TARGET=table7 PLAN='--device h100 --devices 8'  of `make plan`; --help lists them
 #            BENCH='--cases demo'  options of `make bench-…`; --help lists them
 #            UPGRADE=1          with `make lock`: take newer versions of what is not pinned
@@ -12,8 +14,8 @@
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help env demo plan test bench-train bench-attack bench-data bench-data-env lint format lock \
-	clean-demo clean-env
+.PHONY: help env demo miniature plan test bench-train bench-attack bench-data bench-data-env lint \
+	format lock clean-demo clean-env
 
 BIN := $(CURDIR)/.venv/bin
 # The environment's programs come first, also for what these programs start.
@@ -35,6 +37,12 @@ demo: env  ## run the whole pipeline on real images; ends with results/demo/repo
 	@$(RUN) snakemake --profile demo $(if $(CORES),--cores $(CORES)) \
 		--prioritize results/demo/eval/demo_cifar10/autoattack.json -- report
 	@echo "The report: $(CURDIR)/results/demo/report.pdf"
+
+miniature: env  ## run the paper's claims in small on one GPU; CPU=1: on two cores, in a night
+	@scripts/unlock_after_crash.sh
+	@$(RUN) snakemake --profile demo --cores $(or $(CORES),$(if $(CPU),2,16)) \
+		--configfile configs/miniature.yaml $(if $(CPU),configs/miniature_cpu.yaml) -- report
+	@echo "The report: $(CURDIR)/results/miniature$(if $(CPU),_cpu)/report.pdf"
 
 plan: env  ## say what a run costs before it starts: time, disk, money, CO2
 	@$(RUN) python scripts/plan_run.py $(TARGET) $(PLAN)

@@ -56,7 +56,7 @@ if [ -d /proc/self ]; then # without /proc nobody can tell; Snakemake will name 
             "Then start again: the work goes on where it stopped."
     if is_locked; then
         is_own_lock ||
-            fail "This folder is locked by a run that \`make demo\` on this machine ($host) did not start;" \
+            fail "This folder is locked by a run that \`make\` on this machine ($host) did not start;" \
                 "the last start that is recorded was on $(<"$record"). If no Snakemake works in this" \
                 "folder any more, on any machine: .venv/bin/snakemake --unlock"
         rm -rf "$locks"

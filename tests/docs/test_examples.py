@@ -256,6 +256,20 @@ def test_figure_is_drawn_from_results(plugins, tmp_path):
     assert shown[-1] == "tradeoff"
 
 
+def test_mistyped_options_are_answered_as_the_page_says(plugins):
+    from robustvit.core.errors import UserError
+
+    page = Page("add_a_figure")
+    (answers,) = [t for kind, t in page.blocks if kind == "text" and t.startswith("figures.")]
+    wrong = ("protocol: [clean]", "protocols: clean", "protocols: [pgd10, clean]")
+    for options, answer in zip(wrong, answers.splitlines(), strict=True):
+        overlay = f"figures: {{tradeoff: {{options: {{{options}}}}}}}\n"
+        (plugins / "typo.yaml").write_text(overlay)
+        with pytest.raises(UserError) as caught:
+            resolved(plugins, [*page.overlays, "typo.yaml"])
+        assert str(caught.value) == answer
+
+
 def test_asking_a_figure_for_its_files_opens_no_matplotlib(book):
     package = "robustvit.reporting.figures"
     code = f"import sys; from {package} import tradeoff; print('matplotlib' in sys.modules)"

@@ -6,14 +6,22 @@ from collections.abc import Iterable, Mapping
 
 from robustvit.config.attack_losses import check_kept
 from robustvit.config.attack_options import check_attack_options
+from robustvit.config.class_lists import check_class_names
 from robustvit.config.devices import check_devices
-from robustvit.config.figure_options import check_figure_options, check_watched
+from robustvit.config.figure_options import (
+    check_figure_options,
+    check_option_values,
+    check_value,
+    check_watched,
+)
 from robustvit.config.outside import check_checkpoint, check_model
 from robustvit.config.recipes import check_plugin, check_recipe
+from robustvit.config.table_options import check_table_options
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.sources import SCRIPTS
 from robustvit.data.mirrors import scheme_of
 from robustvit.data.source_files import DOWNLOADS, HASHES
+from robustvit.reporting.options import name_list, one_name
 
 TARGETS = (  # rules whose names are not those of scripts
     *("report", "datasets", "pretrain", "finetune", "evaluate", "checkpoints", "semantics"),
@@ -21,8 +29,15 @@ TARGETS = (  # rules whose names are not those of scripts
     *("pretrain_model", "finetune_model", "draw_rule_graph"),
     *("render_html", "render_page", "report_now"),
 )
-# Sections whose entries an option of a figure may name.
-SHOWN = ("experiments", "datasets", "protocols", "semantics", "gradients", "attack_losses")
+# Sections whose entries an option of that name in a figure names, one of them or a list.
+SHOWN = {
+    "experiments": name_list("demo_light", "demo_eps8"),
+    "datasets": name_list("cifar10"),
+    "protocols": name_list("clean", "autoattack"),
+    "semantics": one_name("table9"),
+    "gradients": one_name("accumulated"),
+    "attack_losses": one_name("effectiveness"),
+}
 LEAST_255 = {"linf": 0.25, "l2": 8.0}
 
 
@@ -54,13 +69,14 @@ def check_references(config: Mapping) -> None:
         options = entry.get("options")
         check_attack_options(f"semantics.{name}", entry.get("attack", "pgd"), options)
     for name, entry in config["gradients"].items():
-        _known_all(config, "experiments", entry["experiments"], f"gradients.{name}.experiments")
+        _check_gradients(config, f"gradients.{name}", entry)
     for name, entry in config["attack_losses"].items():
         _check_losses(config, f"attack_losses.{name}", entry)
     for name, entry in config["tables"].items():
         _check_table(config, f"tables.{name}", entry)
     _check_target_names(config)
     for name, entry in config["figures"].items():
+        check_option_values(name, entry)
         _check_figure(config, f"figures.{name}.options", entry.get("options", {}))
         check_figure_options(config, name, entry)
     for section in ("tables", "figures", "claims"):
@@ -185,9 +201,17 @@ def _check_semantics(config: Mapping, where: str, entry: Mapping) -> None:
     for key in ("generators", "classifiers"):
         _known_all(config, "experiments", entry[key], f"{where}.{key}")
     known(config, "datasets", entry["dataset"], f"{where}.dataset")
+    check_class_names(config, f"{where}.show", entry.get("show", []), entry["dataset"])
     if entry["threat"] is None:
         raise UserError(f"{where}.threat: needs a radius such as {{norm: linf, epsilon_255: 4}}")
     check_threat(f"{where}.threat", entry["threat"])
+
+
+def _check_gradients(config: Mapping, where: str, entry: Mapping) -> None:
+    _known_all(config, "experiments", entry["experiments"], f"{where}.experiments")
+    read = (config["experiments"][name]["eval_dataset"] for name in entry["experiments"])
+    for dataset in dict.fromkeys(read):
+        check_class_names(config, f"{where}.targets", entry["targets"], dataset)
 
 
 def _check_losses(config: Mapping, where: str, entry: Mapping) -> None:
@@ -200,6 +224,7 @@ def _check_losses(config: Mapping, where: str, entry: Mapping) -> None:
 
 
 def _check_table(config: Mapping, where: str, entry: Mapping) -> None:
+    check_table_options(where, entry)
     _known_all(config, "protocols", entry.get("columns", []), f"{where}.columns")
     _known_all(config, "experiments", table_experiments(entry), f"{where}.rows")
     for row in quoted_rows(entry):
@@ -222,11 +247,13 @@ def quoted_rows(entry: Mapping) -> list[Mapping]:
 
 
 def _check_figure(config: Mapping, where: str, options: Mapping) -> None:
-    """Names in a figure's options; an option may hold one name or a list of them."""
-    for section in SHOWN:
-        named = options.get(section, [])
-        names = [named] if isinstance(named, str) else named
-        _known_all(config, section, names, f"{where}.{section}")
+    """Names in a figure's options."""
+    for section, kind in SHOWN.items():
+        if section in options:
+            check_value(f"{where}.{section}", section, options[section], kind)
+            named = options[section]
+            names = [named] if isinstance(named, str) else named
+            _known_all(config, section, names, f"{where}.{section}")
 
 
 def _check_target_names(config: Mapping) -> None:

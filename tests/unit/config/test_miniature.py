@@ -3,6 +3,7 @@
 import pytest
 import yaml
 
+from robustvit.analysis.overfitting import NONE, detect
 from robustvit.config.claims import claim_experiments
 from robustvit.config.inputs import report_experiments
 from robustvit.config.merge import deep_merge
@@ -83,3 +84,15 @@ def flat(value, prefix=""):
 def test_no_weights_are_chosen_on_evaluation_images(config):
     trained = (config["experiments"][name] for name in report_experiments(config))
     assert {entry["recipe"]["selection"] for entry in trained if entry["recipe"]} == {"last"}
+
+
+def test_what_is_watched_is_shown_and_can_be_judged(config):
+    assert "mini_overfitting" in config["report"]["figures"]
+    shown = set(config["figures"]["mini_overfitting"]["options"]["experiments"])
+    recipes = {name: config["experiments"][name]["recipe"] for name in report_experiments(config)}
+    watched = {name: recipe["watch"] for name, recipe in recipes.items() if recipe}
+    watched = {name: watch for name, watch in watched.items() if watch}
+    assert {name for name in watched if name.endswith("_seed1")} == shown
+    for watch in watched.values():
+        sound = detect([1, 2], [0.22, 0.22], [0.2, 0.2], watch["num_examples"], chance=0.1)
+        assert sound["verdict"] == NONE

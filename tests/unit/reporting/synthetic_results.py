@@ -156,6 +156,16 @@ def write_semantics(root: Path, side: int = 32, number: int = 12) -> None:
         write(folder / "manifest.json", {"dataset": "perturbations"})
 
 
+def write_comparison(root: Path) -> None:
+    """Compare the perturbations of both models; one control is off chance."""
+    control = {"generator": "demo_standard", "classifier": "cifar_resnet18", "metric": "top1"}
+    control |= {"control": "shuffled_pixels", "measured": proportion(16, 64), "expected": 0.1}
+    control |= {"verdict": "above chance", "p_value": 0.0002, "p_holm": 0.0004}
+    found = {"semantics": "demo", "test": "some test", "pairs": [], "control_test": "another"}
+    found |= {"controls": [control], "controls_at_chance": False}
+    write(root / "semantics/demo/comparison.json", found)
+
+
 def write_gradients(root: Path, side: int = 32) -> None:
     """Write accumulated gradients of two models towards three targets."""
     (root / "gradients").mkdir(parents=True, exist_ok=True)
@@ -225,6 +235,7 @@ def build_root(root: Path) -> Path:
     write_evaluations(root)
     write_trainings(root)
     write_semantics(root)
+    write_comparison(root)
     write_gradients(root)
     write_datasets(root)
     write_benchmarks(root)

@@ -192,6 +192,65 @@ def test_controls_have_rows_and_differences_have_notes(root, semantics):
     assert not table["missing"]
 
 
+def judged(generator, control, p_holm, hits=7, metric="top1"):
+    return {
+        "generator": generator,
+        "classifier": "net",
+        "control": control,
+        "metric": metric,
+        "measured": proportion(hits, 64),
+        "expected": 0.1,
+        "verdict": "at chance" if p_holm > 0.05 else "above chance",
+        "p_holm": p_holm,
+    }
+
+
+def note_of(root, semantics, controls, at_chance):
+    """The last note of the table beneath which these controls are told."""
+    path = root / "semantics/own/comparison.json"
+    found = json.loads(path.read_text()) | {"controls": controls, "controls_at_chance": at_chance}
+    write_json(path, found)
+    table = build_table(semantics, Results(root), NOTHING)
+    shown = display_table(table, {})["notes"]
+    assert shown == table["notes"]  # what PDF and page print
+    return shown[-1]
+
+
+def test_controls_that_fall_to_chance_are_told_in_a_sentence(root, semantics):
+    controls = [judged(g, "shuffled_pixels", 0.7) for g in ("demo_light", "demo_standard")]
+    controls += [judged("demo_light", "random_sign", 1.0)]
+    controls += [judged("demo_light", "other_sign", 1e-6, hits=40)]  # may show a class
+    note = note_of(root, semantics, controls, at_chance=True)
+    assert note == (
+        "All controls fall to chance: those of pixels shuffled and random signs instead, 3 in all, "
+        "after Holm's correction."
+    )
+
+
+def test_a_control_off_chance_is_named_with_its_share_interval_and_chance(root, semantics):
+    controls = [judged("demo_light", "shuffled_pixels", 0.7)]
+    controls += [judged("demo_standard", "random_sign", 0.001, hits=20, metric="top5")]
+    controls += [judged("demo_light", "other_sign", 1e-6, hits=40)]
+    note = note_of(root, semantics, controls, at_chance=False)
+    assert note.startswith("Not all controls fall to chance (of pixels shuffled and random signs")
+    assert note.endswith(
+        "; off it are: “B”, random signs instead, named by “Net”, top-5: 31.2 % [21.2–43.4], "
+        "chance 10.0 %."
+    )
+
+
+def test_many_controls_off_chance_are_counted(root, semantics):
+    controls = [judged("demo_light", "shuffled_pixels", 0.001 * i) for i in range(9)]
+    note = note_of(root, semantics, controls, at_chance=False)
+    assert note.count("named by") == 6
+    assert note.endswith("; 3 more in comparison.json.")
+
+
+def test_without_pure_controls_nothing_is_said_of_chance(root, semantics):
+    note = note_of(root, semantics, [judged("demo_light", "other_sign", 0.5)], at_chance=None)
+    assert note.startswith("Controls whose 95 % interval holds chance: other sign of δ: 1 of 1")
+
+
 def test_a_control_that_was_not_asked_for_is_not_missing(root, semantics):
     semantics |= {"controls": ["shuffled_pixels", "random_sign"]}
     (root / "semantics/own/demo_standard/net.json").unlink()

@@ -148,7 +148,7 @@ def test_perturbations_show_many_classes(full_root, tmp_path):
     assert sorted(inputs["examples"][0]["labels"][inputs["chosen"]]) == [0, 1, 2, 3]
     chosen = plugin.read(options | {"classes": ["cat"]}, full_root)["chosen"]
     assert set(inputs["examples"][0]["label_names"][chosen]) == {"cat"}
-    with pytest.raises(UserError, match="known: airplane"):
+    with pytest.raises(UserError, match="Known: airplane"):
         plugin.read(options | {"classes": ["dog"]}, full_root)
 
 

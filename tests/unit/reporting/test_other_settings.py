@@ -229,14 +229,12 @@ def test_report_names_them_marks_them_and_judges_nothing_by_them(now):
 
     summary = json.loads((now / "summary.json").read_text())
     (told,) = summary["other_settings"]
-    assert told["cause"] == CAUSE and set(told["files"]) == set(MADE_WITH) - {
-        "semantics/demo/comparison.json"  # the invented run has none
-    }
+    assert told["cause"] == CAUSE and set(told["files"]) == set(MADE_WITH)
     (judged,) = summary["claims"]
     assert judged["verdict"] == "undecided"
     assert "settings or weights that the run does not have now" in judged["reason"]
     abstract = " ".join(summary["abstract"])
-    assert "3 results are of settings or weights that the run does not have now" in abstract
+    assert "4 results are of settings or weights that the run does not have now" in abstract
     assert "“XCiT-demo, light recipe” classifies" not in abstract
 
     shown = " ".join(pages_of(now / "report.pdf")).replace("\u200b", "")
@@ -244,6 +242,7 @@ def test_report_names_them_marks_them_and_judges_nothing_by_them(now):
     for text in (shown, page):
         assert "Results of other settings" in text and CAUSE in text
         assert "12 epochs §" in text
+        assert "fall to chance" not in text  # what a comparison says of controls is a judgement
         assert "43.8\xa0% §" in text.replace("43.8 % §", "43.8\xa0% §")
         assert "Drawn, in part or all, from results of settings or weights" in text
 

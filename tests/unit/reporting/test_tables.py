@@ -187,5 +187,6 @@ def test_files_that_a_table_reads():
     assert table_files(specs.semantics_table_spec()) == [
         "semantics/demo/demo_light/cifar_resnet18.json",
         "semantics/demo/demo_standard/cifar_resnet18.json",
+        "semantics/demo/comparison.json",
     ]
     assert "eval/demo_cifar/pgd10.json" in table_files(specs.table_spec())

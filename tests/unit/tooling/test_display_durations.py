@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from display_builders import make_job
 
 from snakemake_logger_plugin_robustvit import durations as module
 from snakemake_logger_plugin_robustvit.durations import Cost, Durations
+
+# Whether it inherits from another rule, its name, and its lines.
+RULE = re.compile(
+    r"^(?:rule|(use rule \w+ as)) (\w+)(?: with)?:\n((?:[ \t].*\n|\n)*)", flags=re.MULTILINE
+)
 
 
 @pytest.fixture
@@ -84,6 +90,28 @@ def test_only_the_newest_jobs_are_remembered(shipped, tmp_path, monkeypatch):
     measured.save()
     kept = json.loads(learned.read_text())["jobs"]
     assert [key.split("/")[3] for key in kept] == ["e3", "e2"]
+
+
+def rules_with_jobs(repository):
+    """Names of all rules that run something; targets only name files."""
+    files = [repository / "Snakefile", *sorted((repository / "rules").glob("*.smk"))]
+    for text in (path.read_text(encoding="utf-8") for path in files):
+        for found in RULE.finditer(text):
+            inherits, body = found.group(1), found.group(3)
+            if inherits or re.search(r"^    (?:shell|run|script):", body, flags=re.MULTILINE):
+                yield found.group(2)
+
+
+def test_every_rule_is_measured_or_left_to_the_default_on_purpose(repository):
+    content = json.loads(module.SHIPPED.read_text())
+    rules = set(rules_with_jobs(repository))
+    assert {"finetune_model", "make_figure", "plan"} <= rules and "datasets" not in rules
+    measured, default = set(content["rules"]), set(content["default"])
+    assert not measured & default
+    assert measured | default == rules
+    assert all(content["default"].values())
+    for rule in default:
+        assert Durations().rule(rule) == Cost(module.UNKNOWN_RULE_SECONDS)
 
 
 def test_the_shipped_file_names_its_guesses_and_covers_known_rules():

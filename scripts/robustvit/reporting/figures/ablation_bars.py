@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
+from robustvit.reporting.options import name_list
 from robustvit.reporting.results import Results, failed_checks, proportion
 from robustvit.reporting.selection import CHOSEN
 
@@ -38,8 +39,11 @@ MARKS = {  # meaning beneath the bars, and in words for those who do not see the
 }
 SHOWN = ("measured", "texts")
 SHOWS_MISSING = True  # an input that is not there is part of the figure, not an error
-# What the configuration may say, with the allowed values.
-OPTIONS = {"experiments": None, "protocols": None}
+# What the configuration may say.
+OPTIONS = {
+    "experiments": name_list("demo_light", "demo_eps8", required=True),
+    "protocols": name_list("clean", "autoattack"),
+}
 
 
 def files(options: dict) -> list[str]:

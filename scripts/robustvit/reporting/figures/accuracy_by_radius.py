@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
+from robustvit.reporting.options import name_list
 from robustvit.reporting.results import Results, proportion
 
 if TYPE_CHECKING:
@@ -31,8 +32,11 @@ def _asked(options: dict) -> list[tuple[dict, dict]]:
     return points
 
 
-# What the configuration may say, with the allowed values.
-OPTIONS = {"experiments": None, "protocols": None}
+# What the configuration may say.
+OPTIONS = {
+    "experiments": name_list("demo_radius_0", "demo_radius_8", required=True),
+    "protocols": name_list("clean", "autoattack", required=True),
+}
 
 
 def files(options: dict) -> list[str]:

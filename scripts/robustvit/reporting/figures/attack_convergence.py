@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING
 
 from robustvit.core.files import read_json
 from robustvit.reporting import style
+from robustvit.reporting.options import one_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "os^Dvph"
-# What the configuration may say, with the allowed values.
-OPTIONS = {"attack_losses": None}
+# What the configuration may say.
+OPTIONS = {"attack_losses": one_name("convergence", required=True)}
 
 
 def files(options: dict) -> list[str]:

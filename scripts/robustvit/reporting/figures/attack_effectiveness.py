@@ -14,13 +14,14 @@ from robustvit.analysis.overfitting import FOUND, detect
 from robustvit.core.errors import UserError
 from robustvit.core.files import read_json
 from robustvit.reporting import style
+from robustvit.reporting.options import one_name
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS = "os^Dvph"
-# What the configuration may say, with the allowed values.
-OPTIONS = {"attack_losses": None}
+# What the configuration may say.
+OPTIONS = {"attack_losses": one_name("effectiveness", required=True)}
 
 
 def files(options: dict) -> list[str]:
@@ -43,8 +44,8 @@ def check(config: dict, options: dict) -> None:
     Raises:
         UserError: starting with the option's name.
     """
-    name = options.get("attack_losses")
-    if name and not config["attack_losses"][name].get("epochs"):
+    name = options["attack_losses"]
+    if not config["attack_losses"][name].get("epochs"):
         raise UserError(
             f"attack_losses: {name} has no epochs to follow a training along. Example: "
             f"attack_losses: {{{name}: {{epochs: [10, 50, 100]}}}}"

@@ -15,6 +15,7 @@ from robustvit.core.files import read_json
 from robustvit.reporting import style
 from robustvit.reporting.class_names import readable
 from robustvit.reporting.formatting import count
+from robustvit.reporting.options import name_list
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 NAMED = 12  # classes that are named
 ROW = 0.2  # inches that a named class takes
 LETTERS = 18
-# What the configuration may say, with the allowed values.
-OPTIONS = {"datasets": None}
+# What the configuration may say.
+OPTIONS = {"datasets": name_list("cifar10", required=True)}
 
 
 def files(options: dict) -> list[str]:

@@ -14,13 +14,19 @@ import numpy as np
 from robustvit.core.files import read_json
 from robustvit.reporting import style
 from robustvit.reporting.class_names import readable
+from robustvit.reporting.options import name_list, one_name, whole_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 SIDE = 160  # pixels that a picture of the sheet has at most: more would only make large files
-# What the configuration may say, with the allowed values.
-OPTIONS = {"datasets": None, "columns": None, "rows": None, "split": None}
+# What the configuration may say.
+OPTIONS = {
+    "datasets": name_list("cifar10", required=True),
+    "columns": whole_number(8),
+    "rows": whole_number(3),
+    "split": one_name("test", null=True),
+}
 
 
 def files(options: dict) -> list[str]:

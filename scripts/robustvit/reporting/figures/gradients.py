@@ -15,13 +15,18 @@ import numpy as np
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.reporting import style
 from robustvit.reporting.class_names import place_of, readable
+from robustvit.reporting.options import name_list, one_name, whole_number
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KEYS = ("start", "results", "targets", "target_names", "probability")
-# What the configuration may say, with the allowed values.
-OPTIONS = {"gradients": None, "targets": None, "wrap": None}
+# What the configuration may say.
+OPTIONS = {
+    "gradients": one_name("accumulated", required=True),
+    "targets": name_list("pot", "drum", null=True),
+    "wrap": whole_number(8),
+}
 
 
 def files(options: dict) -> list[str]:
@@ -36,8 +41,8 @@ def check(config: dict, options: dict) -> None:
     Raises:
         UserError: starting with the option's name.
     """
-    grown = config["gradients"][options["gradients"]]["targets"] if "gradients" in options else []
-    for name in (options.get("targets") or []) if grown else []:
+    grown = config["gradients"][options["gradients"]]["targets"]
+    for name in options.get("targets") or []:
         if place_of(name, grown) is None:
             raise unknown_name("target class", name, grown, "targets")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
+from robustvit.reporting.options import name_list
 from robustvit.reporting.results import read_table
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ COLUMNS = {
     "lr": "lr",
     "epsilon": "epsilon_255",
 }
-# What the configuration may say, with the allowed values.
-OPTIONS = {"experiments": None}
+# What the configuration may say.
+OPTIONS = {"experiments": name_list("demo_light", "demo_eps8", required=True)}
 
 
 def files(options: dict) -> list[str]:

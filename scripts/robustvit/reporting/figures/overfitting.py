@@ -14,6 +14,7 @@ from robustvit.config.figure_options import check_watched
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
 from robustvit.reporting.formatting import sentence_list
+from robustvit.reporting.options import name_list
 from robustvit.reporting.results import Results
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 CURVES = {"weak": "watch_weak_top1", "strong": "watch_strong_top1"}
 COLUMNS = 2
-# What the configuration may say, with the allowed values.
-OPTIONS = {"experiments": None}
+# What the configuration may say.
+OPTIONS = {"experiments": name_list("demo_light", required=True)}
 
 
 def files(options: dict) -> list[str]:

@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from robustvit.config.class_lists import check_class_names
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.reporting import style
 from robustvit.reporting.class_names import place_of, readable
+from robustvit.reporting.options import name_list, one_name, whole_number
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,15 +32,28 @@ KEYS = (
     *("adversarial_prediction", "class_names"),
 )
 SCALINGS, COLORS = ("epsilon", "max"), ("color", "grey")
-# What the configuration may say, with the allowed values.
+# What the configuration may say.
 OPTIONS = {
-    **dict.fromkeys(("semantics", "columns", "wrap", "classes")),
+    "semantics": one_name("table9", required=True),
+    "columns": whole_number(8),
+    "wrap": whole_number(8),
+    "classes": name_list("castle", "maze", null=True),
     "scaling": SCALINGS,
     "colors": COLORS,
     "attacked": (True, False),
 }
 LUMA = (0.299, 0.587, 0.114)  # as torchvision and Pillow make a picture grey
 SIGNS = {"minus": -1.0, "plus": 1.0}
+
+
+def check(config: dict, options: dict) -> None:
+    """Refuse classes that the attacked data set does not have, as far as they are known yet.
+
+    Raises:
+        UserError: starting with the option's name.
+    """
+    analysis = config["semantics"][options["semantics"]]
+    check_class_names(config, "classes", options.get("classes") or [], analysis["dataset"])
 
 
 def files(options: dict) -> list[str]:
@@ -78,13 +93,20 @@ def _choose(example: dict, options: dict) -> np.ndarray:
         rank[labels == label] = np.arange((labels == label).sum())
     order = np.lexsort((labels, rank))
     if wanted:
-        places = [place_of(name, [str(n) for n in example["class_names"]]) for name in wanted]
+        places = _places(wanted, [str(name) for name in example["class_names"]])
         order = np.array([i for p in places for i in order if labels[i] == p], dtype=int)
     if len(order) == 0:
         raise UserError(
             f"options.classes: none of {wanted} is shown; known: {', '.join(sorted(set(names)))}."
         )
     return order[: int(options.get("columns") or 8)]
+
+
+def _places(wanted: list[str], classes: list[str]) -> list[int]:
+    places = [place_of(name, classes) for name in wanted]
+    if None in places:
+        raise unknown_name("class", wanted[places.index(None)], set(classes), "options.classes")
+    return places
 
 
 def draw(spec: dict, inputs: dict) -> Figure:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
 from robustvit.reporting.graph_layout import Layout, break_cycles, layout, parse_dot, reduce_edges
+from robustvit.reporting.options import name_groups, name_list, one_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -19,8 +20,13 @@ if TYPE_CHECKING:
 
 ROW, HEIGHT, GAP = 0.50, 0.24, 0.14  # inches: between layers, of a box, between boxes
 CHARACTER = 0.068  # inches that one character of 9 pt takes, with some air
-# What the configuration may say, with the allowed values.
-OPTIONS = {"rulegraph": (True, False), "hide": None, "groups": None, "dot": None}
+# What the configuration may say.
+OPTIONS = {
+    "rulegraph": (True, False),
+    "hide": name_list("report", null=True),
+    "groups": name_groups("{data: [fetch_source, build_dataset]}"),
+    "dot": one_name("rulegraph.dot"),
+}
 
 
 def files(options: dict) -> list[str]:

@@ -16,6 +16,9 @@ from robustvit.reporting.results import Results, failed_checks, is_complete, pro
 from robustvit.reporting.training_data import STAND_IN, training_files, training_flaws
 from robustvit.reporting.verdicts import why_not_comparable
 
+# What the configuration may say besides what all kinds have; with an example if it has to.
+OPTIONS = {"columns": "[clean, autoattack]", "rows": "[demo_light]", "prefer": None}
+
 
 def files(spec: dict) -> list[str]:
     """Files that the table reads, relative to the results root."""

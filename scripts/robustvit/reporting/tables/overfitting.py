@@ -15,6 +15,8 @@ from robustvit.reporting.formatting import count
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results
 
+# What the configuration may say besides what all kinds have; with an example if it has to.
+OPTIONS = {"rows": "[demo_light]"}
 COLUMNS = (
     ("stronger attack, best epoch", "strong_best"),
     ("stronger attack, last epoch", "strong_last"),

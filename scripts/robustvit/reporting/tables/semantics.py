@@ -13,18 +13,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from robustvit.reporting.cells import find_entry, make_cell
-from robustvit.reporting.formatting import p_value, sentence_list
+from robustvit.reporting.formatting import count, p_value, percent, sentence_list, with_interval
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results, is_complete, proportion
 from robustvit.reporting.training_data import STAND_IN, training_files, training_flaws
 from robustvit.reporting.verdicts import why_not_comparable
 
+# What the configuration may say besides what all kinds have; with an example if it has to.
+OPTIONS = {"semantics": "table9", "controls": None, "published": None}
 METRIC_LABELS = {"top1": "top-1", "top5": "top-5"}
 CONTROL_LABELS = {
     "shuffled_pixels": "pixels shuffled",
     "random_sign": "random signs instead",
     "other_sign": "other sign of δ",
 }
+IMPURE = ("other_sign",)  # may show a class, so it does not count in `controls_at_chance`
+LEVEL = 0.05  # of the comparison's tests
+MOST = 6  # controls that a note names
 
 
 def files(spec: dict) -> list[str]:
@@ -148,6 +153,7 @@ def _notes(spec: dict, results: Results) -> Iterator[str]:
         yield f"Differences in points with 95 % intervals; {compared['test']}."
     if compared["controls"]:
         yield _controls_note(compared["controls"])
+    yield from _verdict_on_controls(compared, labels)
 
 
 def _pair(pair: dict, labels: dict[str, str]) -> str:
@@ -169,3 +175,30 @@ def _controls_note(controls: list[dict]) -> str:
         off = f" ({odd} off it after correction)" if odd else ""
         parts.append(f"{CONTROL_LABELS.get(name, name)}: {inside} of {len(own)}{off}")
     return f"Controls whose 95 % interval holds chance: {sentence_list(parts)}."
+
+
+def _verdict_on_controls(compared: dict, labels: dict[str, str]) -> Iterator[str]:
+    """Whether the controls that show no class fall to chance, and which do not."""
+    at_chance = compared.get("controls_at_chance")
+    if at_chance is None:
+        return
+    judged = [control for control in compared["controls"] if control["control"] not in IMPURE]
+    kinds = dict.fromkeys(CONTROL_LABELS.get(c["control"], c["control"]) for c in judged)
+    corrected = f"of {sentence_list(kinds)}, {count(len(judged))} in all, after Holm's correction"
+    if at_chance:
+        yield f"All controls fall to chance: those {corrected}."
+        return
+    off = sorted((c for c in judged if c["p_holm"] < LEVEL), key=lambda c: c["p_holm"])
+    parts = [_off_chance(control, labels) for control in off[:MOST]]
+    if len(off) > MOST:
+        parts.append(f"{count(len(off) - MOST)} more in comparison.json")
+    yield f"Not all controls fall to chance ({corrected}); off it are: {'; '.join(parts)}."
+
+
+def _off_chance(control: dict, labels: dict[str, str]) -> str:
+    made, named = (labels.get(control[key], control[key]) for key in ("generator", "classifier"))
+    return (
+        f"“{made}”, {CONTROL_LABELS.get(control['control'], control['control'])}, named by "
+        f"“{named}”, {METRIC_LABELS[control['metric']]}: {with_interval(control['measured'])}, "
+        f"chance {percent(control['expected'])}"
+    )
