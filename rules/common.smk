@@ -279,7 +279,7 @@ def table_results(suffix):
 
 def figure_results(suffix):
     """The figures of the report, those of its data sets among them, and the page's gallery."""
-    shown = [*inputs.report_figures(CONFIG), *CONFIG["report"].get("gallery", [])]
+    shown = [*inputs.report_figures(CONFIG), *CONFIG["report"]["gallery"]]
     return [f"{R}/figures/{name}.{suffix}" for name in dict.fromkeys(shown)]
 
 

@@ -47,17 +47,18 @@ def paired_difference(only_first: int, only_second: int, total: int) -> dict:
     return {"value": value, "low": max(low, -1.0), "high": min(high, 1.0)}
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjust p-values for their number (Holm 1979), in the order given.
+def holm(p_values: Sequence[float | None]) -> list[float | None]:
+    """Adjust p-values for their number (Holm 1979), in the order given; None stays None.
 
     Comparing each adjusted value with 0.05 keeps the probability of any false alarm among all of
     them below 5 %, whatever depends on what.
     """
-    order = sorted(range(len(p_values)), key=lambda i: p_values[i])
-    adjusted, largest = [1.0] * len(p_values), 0.0
-    for place, index in enumerate(order):
-        largest = max(largest, min(1.0, (len(p_values) - place) * p_values[index]))
-        adjusted[index] = largest
+    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
+    adjusted: list[float | None] = [None] * len(p_values)
+    largest = 0.0
+    for rank, (p, place) in enumerate(known):
+        largest = max(largest, min(1.0, (len(known) - rank) * p))
+        adjusted[place] = largest
     return adjusted
 
 

@@ -93,7 +93,6 @@ def _semantics_table(config: Mapping, entry: Mapping) -> dict:
         "classifiers": _trained(config, analysis["classifiers"]),
         "published": entry.get("published", {}),
         "controls": analysis.get("controls", []) if entry.get("controls") else [],
-        "compared": True,
     }
 
 
@@ -210,7 +209,7 @@ def report_spec(config: Mapping) -> dict:
             _shown_figure(config, name) | {"of_dataset": name not in config["report"]["figures"]}
             for name in inputs.report_figures(config)
         ],
-        "gallery": [_shown_figure(config, name) for name in config["report"].get("gallery", [])],
+        "gallery": [_shown_figure(config, name) for name in config["report"]["gallery"]],
         "experiments": {name: _experiment(config, name) for name in experiments},
         "datasets": {name: _dataset(config, name) for name in datasets},
         "protocols": {name: config["protocols"][name] for name in shown},
@@ -218,14 +217,14 @@ def report_spec(config: Mapping) -> dict:
         "semantics": _semantics(config),
         "differences": report_differences(config, experiments),
         "jobs": report_jobs(config),
-        "cost": {"site": (config.get("plan") or {}).get("site")},
+        "cost": {"site": config["plan"]["site"]},
     }
 
 
 def now_spec(config: Mapping) -> dict:
     """The report's settings with those of its tables, figures and results, to make it at once."""
     report = config["report"]
-    figures = [*inputs.report_figures(config), *report.get("gallery", [])]
+    figures = [*inputs.report_figures(config), *report["gallery"]]
     shown = report_spec(config)
     return {
         "report": shown,

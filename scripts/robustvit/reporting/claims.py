@@ -18,8 +18,10 @@ import io
 from collections.abc import Iterable
 from statistics import fmean, stdev
 
+from robustvit.analysis.significance import holm
 from robustvit.core.errors import UserError
 from robustvit.reporting import seed_tests
+from robustvit.reporting.formatting import percent_number
 from robustvit.reporting.results import Results, failed_checks, proportion
 from robustvit.reporting.training_data import STAND_IN, training_files, training_flaws
 from robustvit.reporting.verdicts import OTHER_SETTINGS
@@ -77,7 +79,7 @@ def judge_claims(spec: dict, results: Results) -> dict:
         UserError: if a result's file has no such metric.
     """
     claims = [_judge(claim, results) for claim in spec["claims"]]
-    corrected = seed_tests.holm([claim["p_value"] for claim in claims])
+    corrected = holm([claim["p_value"] for claim in claims])
     for claim, p_value in zip(claims, corrected, strict=True):
         claim["p_value_holm"] = p_value
     return {"claims": claims}
@@ -212,17 +214,13 @@ def _csv_line(claim: dict) -> dict:
     for place, group in zip(("first", "second"), claim["groups"], strict=True):
         line |= {
             place: group["label"],
-            f"{place}_mean_percent": _percent(group["mean"]),
-            f"{place}_sd_points": _percent(group["sd"]),
+            f"{place}_mean_percent": percent_number(group["mean"]),
+            f"{place}_sd_points": percent_number(group["sd"]),
             f"{place}_runs": sum(member["value"] is not None for member in group["members"]),
         }
     for key in ("difference", "low", "high", "detectable"):
-        line[f"{key}_points"] = _percent(claim[key])
+        line[f"{key}_points"] = percent_number(claim[key])
     line |= {key: claim[key] for key in ("degrees", "p_value", "p_value_holm")}
     line["missing"] = "; ".join(claim["missing"])
     names = (f"{check['experiment']}: {check['name']}" for check in claim["failed_checks"])
     return line | {"failed_checks": "; ".join(names), "reason": claim["reason"]}
-
-
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else round(100 * fraction, 6)

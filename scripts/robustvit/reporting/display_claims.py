@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from robustvit.reporting.formatting import p_value
+from robustvit.reporting.formatting import p_value, points
 
 TESTS = {"welch": "Welch’s t", "paired": "t paired by seed"}
 VERDICTS = ("supported", "contradicted", "undecided", "not run")
@@ -85,13 +85,9 @@ def _difference(claim: dict) -> str:
     if claim["difference"] is None:
         return "–"
     if claim["p_value"] is None:
-        return points(claim["difference"])
-    return f"{points(claim['difference'])} [{points(claim['low'])}, {points(claim['high'])}]"
-
-
-def points(fraction: float) -> str:
-    """Write a difference of shares in percentage points with its sign: "−1.25"."""
-    return f"{100 * fraction:+.2f}".replace("-", "−")
+        return points(claim["difference"], 2)
+    value, low, high = (points(claim[key], 2) for key in ("difference", "low", "high"))
+    return f"{value} [{low}, {high}]"
 
 
 def _notes(claim: dict) -> Iterator[str]:

@@ -13,6 +13,16 @@ def percent(fraction: float | None, count: int | None = None) -> str:
     return f"{100 * fraction:.{digits}f} %"
 
 
+def percent_number(fraction: float | None) -> float | None:
+    """A fraction in percent as a number for machines, without the noise of its last bits."""
+    return None if fraction is None else round(100 * fraction, 6)
+
+
+def points(fraction: float, digits: int = 1) -> str:
+    """A difference of shares in percentage points with its sign: "−1.2"."""
+    return f"{100 * fraction:+.{digits}f}".replace("-", "−")
+
+
 def interval(measured: dict) -> str:
     """Write the 95% interval of a proportion: "[38.1–45.5]", in percent."""
     digits = 2 if (measured.get("n") or 0) >= 1000 else 1

@@ -96,14 +96,3 @@ def detectable(error: float, degrees: float, alpha: float, power: float = POWER)
     from scipy.special import nctdtrinc
 
     return float(nctdtrinc(degrees, 1 - power, critical(degrees, alpha))) * error
-
-
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Holm's correction (1979) over the p-values that are there; the others stay None."""
-    known = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
-    corrected: list[float | None] = [None] * len(p_values)
-    largest = 0.0
-    for rank, (p, place) in enumerate(known):
-        largest = max(largest, min(1.0, (len(known) - rank) * p))
-        corrected[place] = largest
-    return corrected

@@ -20,6 +20,7 @@ TEXT_WIDTH = 6.69  # inches: A4 less the report's margins
 BLUE, VERMILION, GREEN = "#0072B2", "#D55E00", "#009E73"
 PURPLE, ORANGE, SKY, BLACK = "#CC79A7", "#E69F00", "#56B4E9", "#000000"
 CYCLE = (BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, BLACK)
+MARKERS = "os^Dvph"
 LINES = ("-", "--", "-.", ":")
 GREY, LIGHT_GREY = "#6E6E6E", "#DDDDDD"
 
@@ -109,6 +110,11 @@ def _relative(box: tuple[float, ...], width: float, height: float) -> tuple[floa
 def characters(axes: Axes) -> int:
     """How many characters of a caption fit above or below a picture of `picture_grid`."""
     return int(axes.get_position().width * axes.figure.get_figwidth() * 15)
+
+
+def marker(index: int) -> str:
+    """Sign of the points of the `index`-th series."""
+    return MARKERS[index % len(MARKERS)]
 
 
 def series_style(index: int) -> dict:

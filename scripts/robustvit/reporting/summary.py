@@ -219,7 +219,7 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
             yield {"what": f"figure {name}", "file": f"figures/{name}.pdf"}
     for name, training in summary["training"].items():
         if training["status"] == "missing":
-            yield {"what": f"training of {name}", "file": f"train/{name}/metrics.csv"}
+            yield {"what": f"training of {name}", "file": Results.training_file(name)}
     for name, dataset in summary["datasets"].items():
         if dataset["status"] == "missing":
             yield {"what": f"data set {name}", "file": f"datasets/{name}/manifest.json"}

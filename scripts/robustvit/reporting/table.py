@@ -19,6 +19,7 @@ import io
 from robustvit.core.errors import UserError, unknown_name
 from robustvit.core.plugins import load
 from robustvit.reporting.cells import COMPARISONS
+from robustvit.reporting.formatting import percent_number
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results
 from robustvit.reporting.verdicts import NOT_COMPARABLE, OTHER_SETTINGS
@@ -126,12 +127,12 @@ def _csv_line(table: str, row: dict, column: dict, cell: dict) -> dict:
         "column": column["label"],
         "metric": column["metric"],
         "status": cell["status"],
-        "measured_percent": _percent(measured.get("value")),
-        "low_percent": _percent(measured.get("low")),
-        "high_percent": _percent(measured.get("high")),
+        "measured_percent": percent_number(measured.get("value")),
+        "low_percent": percent_number(measured.get("low")),
+        "high_percent": percent_number(measured.get("high")),
         "k": measured.get("k"),
         "n": measured.get("n"),
-        "chance_percent": _percent(cell["chance"]),
+        "chance_percent": percent_number(cell["chance"]),
         "published_value": published.get("text"),
         "published_unit": published.get("unit"),
         "published_key": published.get("key"),
@@ -144,7 +145,3 @@ def _csv_line(table: str, row: dict, column: dict, cell: dict) -> dict:
         "stand_in": str(row["stand_in"]).lower(),
         "file": cell["file"],
     }
-
-
-def _percent(fraction: float | None) -> float | None:
-    return None if fraction is None else round(100 * fraction, 6)

@@ -73,6 +73,17 @@ def test_a_claim_compares_one_thing(config, name):
     differing = {key for key in {*one, *other} if one.get(key) != other.get(key)}
     # What is watched meanwhile changes no weight.
     assert {key for key in differing if not key.startswith("watch")} == CLAIMS[name]
+    same_model = len({config["experiments"][run]["model"] for run in (first, second)}) == 1
+    assert same_model == (name != "xcit_over_deit")
+
+
+def test_xcit_is_compared_with_a_resnet_that_differs_in_its_optimisation_alone(config):
+    groups = config["claims"]["xcit_over_resnet"]["groups"]
+    one, other = (config["experiments"][group["experiments"][0]] for group in groups)
+    assert (one["model"], other["model"]) == ("mini_xcit", "mini_resnet")
+    one, other = (flat(entry["recipe"]) for entry in (one, other))
+    differing = {key.split(".")[0] for key in {*one, *other} if one.get(key) != other.get(key)}
+    assert {key for key in differing if not key.startswith("watch")} == {"optimizer", "schedule"}
 
 
 def flat(value, prefix=""):

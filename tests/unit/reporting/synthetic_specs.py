@@ -58,7 +58,6 @@ def semantics_table_spec() -> dict:
             {"experiment": "demo_standard", "label": "standard XCiT-demo"},
         ],
         "classifiers": [{"experiment": "cifar_resnet18", "label": "ResNet-18"}],
-        "compared": True,
     }
 
 

@@ -176,7 +176,6 @@ def semantics(root):
         "classifiers": [{"experiment": "net", "label": "Net"}],
         "metrics": ["top1"],
         "controls": ["shuffled_pixels"],
-        "compared": True,
     }
 
 

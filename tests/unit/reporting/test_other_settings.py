@@ -209,7 +209,7 @@ def now(root, published):
         write_json(root / f"eval/{name}1/autoattack.json", record)
     spec = {
         "report": specs.report_spec() | {"claims": ["mine"]},
-        "tables": [table, specs.semantics_table_spec() | {"compared": True}],
+        "tables": [table, specs.semantics_table_spec()],
         "figures": [f for f in specs.figure_specs() if f["kind"] == "learning_curves"],
         "claims": {"claims": [judged]},
         "made_with": MADE_WITH,

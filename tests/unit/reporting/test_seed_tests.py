@@ -96,11 +96,3 @@ def test_the_pages_say_what_is_detectable():
     """docs/miniature.md and docs/add_a_claim.md have these factors of the spread between seeds."""
     factors = [seed_tests.detectable(math.sqrt(2 / n), 2 * n - 2, 0.05) for n in (3, 4, 5)]
     assert [round(factor, 1) for factor in factors] == [3.1, 2.4, 2.0]
-
-
-def test_holm_of_a_worked_example():
-    assert seed_tests.holm([0.01, 0.04, None, 0.03, 0.005]) == pytest.approx(
-        [0.03, 0.06, None, 0.06, 0.02], nan_ok=True
-    )
-    assert seed_tests.holm([0.9, 0.8]) == [1.0, 1.0]
-    assert seed_tests.holm([]) == []

@@ -77,7 +77,8 @@ def draw(spec: dict, inputs: dict) -> Figure:
     )
     if inputs["chance"]:
         axes.axhline(100 * inputs["chance"], color="black", linestyle=":", linewidth=1.0)
-        axes.text(max(radii), 100 * inputs["chance"] + 1, "chance", ha="right", fontsize=8)
+        # On the left, where the curve is far above it.
+        axes.text(min(radii), 100 * inputs["chance"] + 1, "chance", ha="left", fontsize=8)
     axes.set_xticks(radii, [f"{radius:g}" for radius in radii])
     axes.set_xlabel("radius ε of the attack in 1/255")
     axes.set_ylabel("top-1 accuracy in %")

@@ -17,7 +17,6 @@ from robustvit.reporting.options import one_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARKERS = "os^Dvph"
 # What the configuration may say.
 OPTIONS = {"attack_losses": one_name("convergence", required=True)}
 
@@ -52,7 +51,7 @@ def draw(spec: dict, inputs: dict) -> Figure:
         for place, values in zip(steps, model["loss_by_seed"], strict=True):
             axes.plot([place] * len(values), values, ".", color=look["color"], ms=3, alpha=0.4)
         name = entry.get("label") or entry["experiment"]
-        axes.plot(steps, model["loss"], marker=MARKERS[index % 7], ms=4, label=name, **look)
+        axes.plot(steps, model["loss"], marker=style.marker(index), ms=4, label=name, **look)
     steps = inputs["models"][0]["steps"]
     axes.set_xscale("symlog", linthresh=1, linscale=0.5)
     axes.xaxis.set_major_locator(FixedLocator(steps))

@@ -19,7 +19,6 @@ from robustvit.reporting.options import one_name
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARKERS = "os^Dvph"
 # What the configuration may say.
 OPTIONS = {"attack_losses": one_name("effectiveness", required=True)}
 
@@ -84,7 +83,7 @@ def draw(spec: dict, inputs: dict) -> Figure:
         upper, lower = panels[0][column], panels[1][column]
         upper.set_title(style.wrap(name, max(60 // len(models), 12)), fontsize=9)
         for index, steps in enumerate(options["steps"]):
-            look = style.series_style(index) | {"marker": MARKERS[index % 7], "markersize": 3.5}
+            look = style.series_style(index) | {"marker": style.marker(index), "markersize": 3.5}
             label = f"PGD-{steps}"
             if steps != max(options["steps"]):
                 shown = [100 * gap if gap is not None else None for gap in model["gaps"][steps]]

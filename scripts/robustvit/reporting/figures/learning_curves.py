@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from robustvit.core.errors import UserError
 from robustvit.reporting import style
 from robustvit.reporting.options import name_list
-from robustvit.reporting.results import read_table
+from robustvit.reporting.results import Results, read_table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,7 +31,7 @@ OPTIONS = {"experiments": name_list("demo_light", "demo_eps8", required=True)}
 
 def files(options: dict) -> list[str]:
     """Files that the figure reads, relative to the results root."""
-    return [f"train/{entry['experiment']}/metrics.csv" for entry in options["experiments"]]
+    return [Results.training_file(entry["experiment"]) for entry in options["experiments"]]
 
 
 def read(options: dict, root: Path) -> dict:

@@ -29,7 +29,7 @@ OPTIONS = {"experiments": name_list("demo_light", required=True)}
 
 def files(options: dict) -> list[str]:
     """Files that the figure reads, relative to the results root."""
-    return [f"train/{row['experiment']}/metrics.csv" for row in options["rows"]]
+    return [Results.training_file(row["experiment"]) for row in options["rows"]]
 
 
 def check(config: dict, options: dict) -> None:

@@ -27,7 +27,7 @@ COLUMNS = (
 
 def files(spec: dict) -> list[str]:
     """Files that the table reads, relative to the results root."""
-    return [f"train/{row['experiment']}/metrics.csv" for row in spec["rows"]]
+    return [Results.training_file(row["experiment"]) for row in spec["rows"]]
 
 
 def build(spec: dict, results: Results, published: Published) -> dict:

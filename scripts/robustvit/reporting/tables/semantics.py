@@ -3,9 +3,8 @@
 spec: {"semantics": name, "generators": [{"experiment", "label", "trained_on", "published":
 {classifier: key}}], "classifiers": [{"experiment", "label", "trained_on"}], "metrics": ["top1",
 "top5"], "controls": [names that get a row of their own beneath each generator], "dataset": the
-attacked one or null, "compared": whether notes say which generators differ}; "trained_on" is that
-of rows of accuracies. Published numbers may also stand at the top as {"published":
-{"<generator>/<classifier>": key}}.
+attacked one or null}; "trained_on" is that of rows of accuracies. Published numbers may also stand
+at the top as {"published": {"<generator>/<classifier>": key}}.
 """
 
 from __future__ import annotations
@@ -13,7 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from robustvit.reporting.cells import find_entry, make_cell
-from robustvit.reporting.formatting import count, p_value, percent, sentence_list, with_interval
+from robustvit.reporting.formatting import (
+    count,
+    p_value,
+    percent,
+    points,
+    sentence_list,
+    with_interval,
+)
 from robustvit.reporting.published import Published
 from robustvit.reporting.results import Results, is_complete, proportion
 from robustvit.reporting.training_data import STAND_IN, training_files, training_flaws
@@ -39,7 +45,7 @@ def files(spec: dict) -> list[str]:
         for g in spec["generators"]
         for c in spec["classifiers"]
     }
-    compared = [Results.comparison_file(spec["semantics"])] if spec.get("compared") else []
+    compared = [Results.comparison_file(spec["semantics"])]
     attacked = [Results.dataset_file(spec["dataset"])] if spec.get("dataset") else []
     trained = training_files((*spec["generators"], *spec["classifiers"]))
     return sorted(classified) + compared + sorted({*attacked, *trained})
@@ -65,7 +71,7 @@ def build(spec: dict, results: Results, published: Published) -> dict:
         for row in spec["generators"]
         for control in (None, *(spec.get("controls") or []))
     ]
-    notes = list(_notes(spec, results)) if spec.get("compared") else []
+    notes = list(_notes(spec, results))
     shown = [{k: v for k, v in column.items() if k != "trained_on"} for column in columns]
     return {"columns": shown, "rows": rows, "notes": notes}
 
@@ -158,10 +164,10 @@ def _notes(spec: dict, results: Results) -> Iterator[str]:
 
 def _pair(pair: dict, labels: dict[str, str]) -> str:
     found = pair["difference"]
-    points = [f"{100 * found[key]:+.1f}".replace("-", "−") for key in ("value", "low", "high")]
+    shown = [points(found[key]) for key in ("value", "low", "high")]
     return (
-        f"“{labels[pair['first']]}” against “{labels[pair['second']]}” {points[0]} "
-        f"[{points[1]} to {points[2]}], {p_value(pair['p_holm'])}"
+        f"“{labels[pair['first']]}” against “{labels[pair['second']]}” {shown[0]} "
+        f"[{shown[1]} to {shown[2]}], {p_value(pair['p_holm'])}"
     )
 
 
