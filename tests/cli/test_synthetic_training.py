@@ -78,6 +78,7 @@ def test_a_training_mixes_in_the_images_of_an_archive(tmp_path):
         "--weights": folder / "weights.safetensors",
         "--metrics": folder / "metrics.csv",
         "--steps": folder / "steps.csv",
+        "--epochs": folder / "epochs.safetensors",
         "--config": folder / "config.yaml",
         "--card": folder / "model_card.md",
     }

@@ -17,6 +17,7 @@ from robustvit.config.resolve import resolve
 from robustvit.reporting.other_settings import find_changes
 from robustvit.reporting.results import Results
 from tests.integration.conftest import SMOKE
+from tests.waiting import wait_until
 from tests.workflow.conftest import environment
 
 pytestmark = pytest.mark.end_to_end
@@ -283,11 +284,3 @@ def test_killed_run_goes_on_where_it_stopped(smoke):
     done = smoke.snakemake(*SMOKE, "--rerun-incomplete", "--", target)
     assert done.returncode == 0, (done.stdout + done.stderr)[-4000:]
     assert weights.read_bytes() == before
-
-
-def wait_until(condition, seconds):
-    """Wait for a condition, or fail."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "waited too long"
-        time.sleep(0.1)

@@ -16,6 +16,7 @@ from robustvit.cluster.tpu.fleet_site import DEFAULTS
 from robustvit.cluster.tpu.sources import pack
 from robustvit.cluster.tpu.task import Task, input_name
 from robustvit.config.merge import deep_merge
+from tests.waiting import wait_until
 from tests.workflow.conftest import ROOT
 
 HERE = Path(__file__).parent
@@ -44,7 +45,9 @@ if pathlib.Path(os.environ.get("FAIL_FILE", "/none")).exists() and not first:
 for step in range(begun, int(given.steps)):
     time.sleep(float(given.seconds))
     if first:  # as in a training, one process keeps the state and writes the results
-        state.write_text(str(step + 1))
+        draft = state.with_name("draft")
+        draft.write_text(str(step + 1))
+        draft.replace(state)  # whole, whenever this process is killed
 if first:
     pathlib.Path(given.output).write_text(f"begun at {begun}, ended at {given.steps}")
 """
@@ -184,11 +187,7 @@ class Controller:
         return self.until(lambda: self.fleet.take_outcome(task.id), seconds)
 
     def until(self, look, seconds=60):
-        end = time.monotonic() + seconds
-        while not (found := look()):
-            assert time.monotonic() < end, "\n".join([*self.said, *self.cloud.calls()[-5:]])
-            time.sleep(0.1)
-        return found
+        return wait_until(look, seconds, lambda: "\n".join([*self.said, *self.cloud.calls()[-5:]]))
 
     def saved(self, name="a"):
         return self.bucket.get(f"state/work/{name}/current.json")

@@ -4,11 +4,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 
 import pytest
 import yaml
 
+from tests.waiting import wait_until
 from tests.workflow.conftest import ROOT, environment, run_snakemake
 
 
@@ -53,10 +53,10 @@ def test_preempted_in_mid_run_and_cancelled_by_ctrl_c(snakemake, cloud, checkout
     state = "state/*/results/work/a/current.json"
     site = {"environment": {"STEPS": "400", "PACE": "0.1"}}
     run = snakemake(site, "results/a.txt")
-    _wait(lambda: list(cloud.bucket.glob(state)))
+    wait_until(lambda: list(cloud.bucket.glob(state)))
     cloud.preempt("vm-0")
-    _wait(lambda: cloud.read()["vms"].get("vm-0") == "READY")
-    _wait(lambda: "status" in cloud.calls()[-1])
+    wait_until(lambda: cloud.read()["vms"].get("vm-0") == "READY")
+    wait_until(lambda: "status" in cloud.calls()[-1])
     run.send_signal(signal.SIGINT)
     out, _ = run.communicate(timeout=120)
     assert run.returncode != 0
@@ -72,13 +72,6 @@ def test_a_job_that_fails_shows_the_workers_words(snakemake, cloud, tmp_path):
     out, _ = run.communicate(timeout=120)
     assert run.returncode != 0
     assert "train a failed on 1 of 2 worker(s)" in out and "this worker has no luck" in out
-
-
-def _wait(look, seconds=60):
-    end = time.monotonic() + seconds
-    while not look():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 @pytest.fixture

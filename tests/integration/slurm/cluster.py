@@ -14,6 +14,8 @@ from pathlib import Path
 
 import psutil
 
+from tests import waiting
+
 FOLDER = Path(__file__).resolve().parent
 SCRIPT = FOLDER / "start_slurm.sh"
 SITE = FOLDER / "site.yaml"
@@ -71,13 +73,9 @@ def is_running(job: str) -> bool:
     return any(found.id == job for found in jobs("--states=RUNNING,COMPLETING"))
 
 
-def wait_until(condition: Callable[[], object], seconds: float = 120, what: str = "") -> object:
-    """Wait for something that is true, and return it."""
-    end = time.monotonic() + seconds
-    while not (found := condition()):
-        assert time.monotonic() < end, f"waited {seconds} s in vain: {what or condition}"
-        time.sleep(0.03)
-    return found
+def wait_until(look: Callable[[], object], seconds: float = 120, what: str = "") -> object:
+    """As `tests.waiting`; some states of a job last for less than a tenth of a second."""
+    return waiting.wait_until(look, seconds, what, pause=0.03)
 
 
 @dataclass

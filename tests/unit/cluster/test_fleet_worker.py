@@ -5,11 +5,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from tests.waiting import wait_until
 from tests.workflow.conftest import ROOT, environment
 
 from robustvit.cluster.tpu import processes, worker
@@ -54,11 +54,7 @@ class Host:
         return worker.read_told(done.stdout)[0]
 
     def wait(self, look, seconds=30):
-        end = time.monotonic() + seconds
-        while not (found := look()):
-            assert time.monotonic() < end
-            time.sleep(0.1)
-        return found
+        return wait_until(look, seconds)
 
     def ended(self, identifier="a"):
         path = Path(f".tpu_jobs/{identifier}/status.json")
@@ -100,8 +96,8 @@ def test_an_interrupted_job_goes_on_where_it_was(host):
     assert host.ask("start")["code"] == 0 and len(_begun()) == 2
 
 
-def _reached():
-    return int(Path("work/state-0.pt").read_text())
+def _reached(folder=Path()):
+    return int((folder / "work/state-0.pt").read_text())
 
 
 def test_a_start_that_ssh_repeats_starts_nothing(host):
@@ -141,7 +137,7 @@ def test_a_job_whose_state_was_taken_over_ends_as_interrupted(host, tmp_path, mo
     (tmp_path / "other").mkdir()
     monkeypatch.chdir(tmp_path / "other")
     other = Host(host.bucket, "vm-1-w-0")
-    other.put("b", steps=_at(first) + 8)
+    other.put("b", steps=_reached(first) + 8)
     other.ask("start", "b")
     assert other.ended("b")["code"] == 0
     assert _begun()[0] > 0  # from the other's state
@@ -149,10 +145,6 @@ def test_a_job_whose_state_was_taken_over_ends_as_interrupted(host, tmp_path, mo
     assert host.ended()["code"] == 75
     assert "goes on there" in Path(".tpu_jobs/a/worker.log").read_text()
     assert not Path("out.txt").exists() and host.saved() is None
-
-
-def _at(folder):
-    return int((folder / "work/state-0.pt").read_text())
 
 
 @pytest.mark.parametrize("boot", [None, "another boot"])

@@ -6,7 +6,8 @@ import json
 
 import pytest
 import synthetic_specs as specs
-from test_report import pages_of, write_report
+from pdf_reading import pages_of
+from synthetic_report import write_report
 
 from robustvit.core.errors import UserError
 from robustvit.core.files import write_json
