@@ -56,11 +56,7 @@ def _entry(kind: str, where: str, settings: Mapping, *rests_on: str, **images: s
 def _weights(config: Mapping, name: str) -> str:
     """The result that says how the weights of an experiment were made."""
     kind, owner = weights_owner(config, name)
-    return Results.training_file(owner) if kind == "experiment" else _source(owner)
-
-
-def _source(checkpoint: str) -> str:
-    return f"checkpoints/{checkpoint}/source.json"
+    return Results.training_file(owner) if kind == "experiment" else Results.checkpoint_file(owner)
 
 
 def _datasets(config: Mapping, report: Mapping, stand_in: Mapping) -> Iterator[tuple[str, dict]]:
@@ -75,7 +71,7 @@ def _checkpoints(config: Mapping, report: Mapping, _: Mapping) -> Iterator[tuple
     for name in report["checkpoints"]:
         known = {key: config["checkpoints"][name].get(key) for key in ("url", "sha256")}
         settings = {key: value for key, value in known.items() if value}
-        yield _source(name), _entry("checkpoint", f"checkpoints.{name}", settings)
+        yield Results.checkpoint_file(name), _entry("checkpoint", f"checkpoints.{name}", settings)
 
 
 def _trainings(config: Mapping, report: Mapping, stand_in: Mapping) -> Iterator[tuple[str, dict]]:
@@ -94,7 +90,9 @@ def _trainings(config: Mapping, report: Mapping, stand_in: Mapping) -> Iterator[
 
 def _start(config: Mapping, init: Mapping) -> str:
     of_experiment = init["kind"] == "experiment"
-    return _weights(config, init["name"]) if of_experiment else _source(init["name"])
+    return (
+        _weights(config, init["name"]) if of_experiment else Results.checkpoint_file(init["name"])
+    )
 
 
 def _evaluations(config: Mapping, report: Mapping, stand_in: Mapping) -> Iterator[tuple[str, dict]]:

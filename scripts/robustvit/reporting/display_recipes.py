@@ -141,8 +141,8 @@ def _augmentation(recipe: Mapping) -> str | None:
         "random_erasing": "random erasing {}",
     }
     parts += [text.format(setting(used[key])) for key, text in named.items() if used.get(key)]
-    none = [text.split()[0] for key, text in list(named.items())[2:] if not used.get(key)]
-    none = ["random erasing" if word == "random" else word for word in none]
+    heavy = ("randaugment", "mixup", "cutmix", "random_erasing")
+    none = [named[key].removesuffix(" {}") for key in heavy if not used.get(key)]
     text = f"Augmentation: {sentence_list([part for part in parts if part])}"
     views = (used.get("views") or 1) * (used.get("repeats") or 1)
     text += f", {views} views of each image" if views > 1 else ""

@@ -62,18 +62,13 @@ def _reasons(table: dict) -> Iterator[str]:
 
 def _columns(table: dict, rows: list[dict], reason: str) -> str:
     """The columns that a reason holds for, if it does not hold for a row's every comparison."""
-    own = {
-        column["label"]
+    pairs = [
+        (column["label"], cell)
         for row in rows
         for column, cell in zip(table["columns"], row["cells"], strict=True)
-        if reason in cell["reasons"]
-    }
-    every = {
-        column["label"]
-        for row in rows
-        for column, cell in zip(table["columns"], row["cells"], strict=True)
-        if _is_compared(cell)
-    }
+    ]
+    own = {label for label, cell in pairs if reason in cell["reasons"]}
+    every = {label for label, cell in pairs if _is_compared(cell)}
     if own == every:
         return ""
     return f", {sentence_list(c['label'] for c in table['columns'] if c['label'] in own)}"

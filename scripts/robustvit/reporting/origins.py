@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from robustvit.reporting.asked import asked_classifications, asked_evaluations
 from robustvit.reporting.results import Results
 
 
@@ -32,26 +33,19 @@ def collect_origins(spec: Mapping, results: Results, tables: Mapping[str, Mappin
 
 def _sources(spec: Mapping, results: Results) -> Iterator[dict]:
     jobs = spec.get("jobs") or {}
-    for name, entry in (spec.get("experiments") or {}).items():
-        for protocol in entry.get("evaluate") or {}:
-            record, file = (
-                results.evaluation(name, protocol),
-                results.evaluation_file(name, protocol),
-            )
-            shards = _shards(jobs.get("evaluate_model"), f"{name}-{protocol}")
-            if record is not None:
-                made = [_job("evaluate_model", f"{name}-{protocol}", shards)]
-                made.append(_job("gather_evaluation", f"{name}-{protocol}"))
-                yield _origin([name, protocol], file, made, record)
-    for analysis in spec.get("semantics") or []:
-        for generator in analysis["generators"]:
-            for classifier in analysis["classifiers"]:
-                names = analysis["name"], generator["experiment"], classifier["experiment"]
-                record, file = results.semantics(*names), results.semantics_file(*names)
-                if record is not None:
-                    made = [_job("make_perturbations", "-".join(names[:2]))]
-                    made.append(_job("classify_perturbations", "-".join(names)))
-                    yield _origin(list(names), file, made, record)
+    for names in asked_evaluations(spec):
+        record, file = results.evaluation(*names), results.evaluation_file(*names)
+        if record is not None:
+            job = "-".join(names)
+            shards = _shards(jobs.get("evaluate_model"), job)
+            made = [_job("evaluate_model", job, shards), _job("gather_evaluation", job)]
+            yield _origin(list(names), file, made, record)
+    for names in asked_classifications(spec):
+        record, file = results.semantics(*names), results.semantics_file(*names)
+        if record is not None:
+            made = [_job("make_perturbations", "-".join(names[:2]))]
+            made.append(_job("classify_perturbations", "-".join(names)))
+            yield _origin(list(names), file, made, record)
 
 
 def _trainings(spec: Mapping, results: Results) -> Iterator[dict]:

@@ -113,6 +113,11 @@ class Results:
         """Path of a training's learning curve, relative to the root."""
         return f"train/{name}/metrics.csv"
 
+    @staticmethod
+    def checkpoint_file(name: str) -> str:
+        """Path of what is known of a checkpoint's origin, relative to the root."""
+        return f"checkpoints/{name}/source.json"
+
     def evaluation(self, experiment: str, protocol: str) -> dict | None:
         """A gathered evaluation, or None if it was not run."""
         return read_optional_json(self.root / self.evaluation_file(experiment, protocol))
@@ -143,7 +148,7 @@ class Results:
 
     def checkpoint(self, name: str) -> dict | None:
         """Where the weights of a checkpoint come from, with their hashes."""
-        return read_optional_json(self.root / "checkpoints" / name / "source.json")
+        return self.json(self.checkpoint_file(name))
 
     def json(self, file: str) -> dict | None:
         """Any JSON object by its path relative to the root, or None if it is not there."""

@@ -10,6 +10,11 @@ from robustvit.core import provenance
 from robustvit.core.errors import UserError
 from robustvit.planning.facts import load_facts
 from robustvit.reporting.abstract import write_abstract
+from robustvit.reporting.asked import (
+    asked_classifications,
+    asked_evaluations,
+    asked_perturbations,
+)
 from robustvit.reporting.cost import collect_cost
 from robustvit.reporting.cross_checks import cross_checks
 from robustvit.reporting.origins import collect_origins
@@ -39,7 +44,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
     """
     if not results.root.is_dir():
         raise UserError(f"{results.root}: no such results folder; run the workflow first.")
-    experiments = spec.get("experiments") or {}
+    experiments, records = spec.get("experiments") or {}, _records(spec, results)
     tables = {name: results.table(name) for name in spec.get("tables") or []}
     summary = {
         "name": spec.get("name", results.root.name),
@@ -48,7 +53,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "notes": list(spec.get("notes") or []),
         "tables": {name: table for name, table in tables.items() if table},
         "claims": _claims(spec, results),
-        "evaluations": _evaluations(experiments, results),
+        "evaluations": _evaluations(records, results),
         "semantics": list(_semantics(spec, results)),
         "comparisons": list(_comparisons(spec, results)),
         "training": {name: _training(name, entry, results) for name, entry in experiments.items()},
@@ -57,7 +62,7 @@ def build_summary(spec: dict, results: Results, published: Published) -> dict:
         "figures": {figure["name"]: results.figure(figure["name"]) for figure in _figures(spec)},
         "stages": collect_stages(results.root, spec.get("jobs") or {}),
     }
-    summary["checks"] = list(_checks(experiments, results))
+    summary["checks"] = list(_checks(records))
     summary["other_settings"] = _other_settings(results)
     summary["missing"] = _each_file_once(_missing(spec, summary))
     summary["verdicts"] = count_verdicts(summary["tables"].values())
@@ -79,27 +84,20 @@ def _figures(spec: dict) -> list[dict]:
     return [f if isinstance(f, dict) else {"name": f} for f in named]
 
 
-def _asked(experiments: dict) -> Iterator[tuple[str, str]]:
-    """Pairs of experiment and protocol that the configuration asks for."""
-    for name, entry in experiments.items():
-        for protocol in entry.get("evaluate") or {}:
-            yield name, protocol
-
-
-def _evaluations(experiments: dict, results: Results) -> dict:
+def _evaluations(records: dict[str, dict[str, dict]], results: Results) -> dict:
     return {
         experiment: {
             protocol: _evaluation(record, results.evaluation_file(experiment, protocol), results)
-            for protocol, record in records.items()
+            for protocol, record in own.items()
         }
-        for experiment, records in _records(experiments, results).items()
+        for experiment, own in records.items()
     }
 
 
-def _records(experiments: dict, results: Results) -> dict[str, dict[str, dict]]:
+def _records(spec: dict, results: Results) -> dict[str, dict[str, dict]]:
     """Gathered evaluations by experiment and protocol, with what they say about each other."""
     records: dict[str, dict] = {}
-    for experiment, protocol in _asked(experiments):
+    for experiment, protocol in asked_evaluations(spec):
         record = results.evaluation(experiment, protocol)
         if record is not None:
             records.setdefault(experiment, {})[protocol] = record
@@ -116,16 +114,8 @@ def _evaluation(record: dict, file: str, results: Results) -> dict:
     return measured | kept | state | {"file": file}
 
 
-def _pairs(spec: dict) -> Iterator[tuple[str, str, str]]:
-    """Analysis, generator and classifier of every classification that the report shows."""
-    for analysis in spec.get("semantics") or []:
-        for generator in analysis["generators"]:
-            for classifier in analysis["classifiers"]:
-                yield analysis["name"], generator["experiment"], classifier["experiment"]
-
-
 def _semantics(spec: dict, results: Results) -> Iterator[dict]:
-    for pair in _pairs(spec):
+    for pair in asked_classifications(spec):
         record, file = results.semantics(*pair), results.semantics_file(*pair)
         if record is not None:
             for metric in ("top1", "top5"):
@@ -193,9 +183,9 @@ def _extremes(split: dict) -> list[int] | None:
     return [min(counts), max(counts)] if counts else None
 
 
-def _checks(experiments: dict, results: Results) -> Iterator[dict]:
-    for experiment, records in _records(experiments, results).items():
-        for protocol, record in records.items():
+def _checks(records: dict[str, dict[str, dict]]) -> Iterator[dict]:
+    for experiment, own in records.items():
+        for protocol, record in own.items():
             for check in record.get("checks") or []:
                 yield {"experiment": experiment, "protocol": protocol} | check
 
@@ -222,10 +212,10 @@ def _missing(spec: dict, summary: dict) -> Iterator[dict]:
             yield {"what": f"training of {name}", "file": Results.training_file(name)}
     for name, dataset in summary["datasets"].items():
         if dataset["status"] == "missing":
-            yield {"what": f"data set {name}", "file": f"datasets/{name}/manifest.json"}
+            yield {"what": f"data set {name}", "file": Results.dataset_file(name)}
     for name, source in summary["checkpoints"].items():
         if source is None:
-            yield {"what": f"checkpoint {name}", "file": f"checkpoints/{name}/source.json"}
+            yield {"what": f"checkpoint {name}", "file": Results.checkpoint_file(name)}
 
 
 def _other_settings(results: Results) -> list[dict]:
@@ -281,8 +271,8 @@ def _provenances(spec: dict, results: Results) -> Iterator[dict]:
         for name, entry in experiments.items()
         if entry.get("recipe")
     ]
-    records += [results.evaluation(*pair) for pair in _asked(experiments)]
-    records += [results.semantics(*pair) for pair in _pairs(spec)]
+    records += [results.evaluation(*pair) for pair in asked_evaluations(spec)]
+    records += [results.semantics(*pair) for pair in asked_classifications(spec)]
     for record in records:
         found = (record or {}).get("provenance")
         if isinstance(found, dict):
@@ -292,12 +282,10 @@ def _provenances(spec: dict, results: Results) -> Iterator[dict]:
 def _timed(spec: dict, results: Results) -> Iterator[dict]:
     """Device and seconds of everything that ran on a device, the making of perturbations too."""
     yield from _provenances(spec, results)
-    for analysis in spec.get("semantics") or []:
-        for generator in analysis["generators"]:
-            made = results.perturbations(analysis["name"], generator["experiment"])
-            found = (made or {}).get("provenance")
-            if isinstance(found, dict):
-                yield found
+    for pair in asked_perturbations(spec):
+        found = (results.perturbations(*pair) or {}).get("provenance")
+        if isinstance(found, dict):
+            yield found
 
 
 def _distinct(values: Iterable[object]) -> list:

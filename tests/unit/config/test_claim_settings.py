@@ -230,14 +230,17 @@ def test_runs_that_share_a_pretraining_in_part_are_no_repetitions(mine):
         resolve(tuned(mine, ["decay_low_seed1", "decay_low_seed1", "decay_low_seed2"]))
 
 
+AGAIN = {
+    "label": "Again",
+    "weights": {"experiment": "decay_high_seed1"},
+    "eval_dataset": "demo_imagenet4",
+    "eval_threat": {"norm": "linf", "epsilon_255": 4},
+    "evaluate": ["pgd10"],
+}
+
+
 def test_the_groups_share_no_weights(mine):
-    mine["experiments"]["again"] = {
-        "label": "Again",
-        "weights": {"experiment": "decay_high_seed1"},
-        "eval_dataset": "demo_imagenet4",
-        "eval_threat": {"norm": "linf", "epsilon_255": 4},
-        "evaluate": ["pgd10"],
-    }
+    mine["experiments"]["again"] = AGAIN
     expected = (
         r"claims\.decay\.groups: decay_high_seed1 and again, one of each group, .* weights of "
         r"experiment decay_high_seed1.* Example: groups: \["
@@ -265,13 +268,7 @@ def test_the_same_weights_under_other_seeds_are_one_run(mine):
 
 
 def test_runs_of_one_seed_are_no_repetitions(mine):
-    mine["experiments"]["again"] = {
-        "label": "Again",
-        "weights": {"experiment": "decay_high_seed1"},
-        "eval_dataset": "demo_imagenet4",
-        "eval_threat": {"norm": "linf", "epsilon_255": 4},
-        "evaluate": ["pgd10"],
-    }
+    mine["experiments"]["again"] = AGAIN
     second = ["decay_low_seed1", "decay_low_seed2"]
     with pytest.raises(UserError, match="they are one run"):
         resolve(listed(mine, ["decay_high_seed1", "again"], second))

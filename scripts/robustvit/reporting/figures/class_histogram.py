@@ -16,6 +16,7 @@ from robustvit.reporting import style
 from robustvit.reporting.class_names import readable
 from robustvit.reporting.formatting import count
 from robustvit.reporting.options import name_list
+from robustvit.reporting.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,7 +31,7 @@ OPTIONS = {"datasets": name_list("cifar10", required=True)}
 
 def files(options: dict) -> list[str]:
     """Files that the figure reads, relative to the results root."""
-    return [f"datasets/{_entry(options)['name']}/manifest.json"]
+    return [Results.dataset_file(_entry(options)["name"])]
 
 
 def _entry(options: dict) -> dict:

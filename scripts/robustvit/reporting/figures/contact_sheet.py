@@ -15,6 +15,7 @@ from robustvit.core.files import read_json
 from robustvit.reporting import style
 from robustvit.reporting.class_names import readable
 from robustvit.reporting.options import name_list, one_name, whole_number
+from robustvit.reporting.results import Results
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ OPTIONS = {
 
 def files(options: dict) -> list[str]:
     """Files that the figure reads, relative to the results root."""
-    return [f"datasets/{entry['name']}/manifest.json" for entry in _entries(options)]
+    return [Results.dataset_file(entry["name"]) for entry in _entries(options)]
 
 
 def _entries(options: dict) -> list[dict]:
